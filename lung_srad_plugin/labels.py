@@ -1,0 +1,57 @@
+"""The four classes of a breathing cycle and their two binary findings.
+
+An annotator marks two findings in each cycle, crackle and wheeze; the four classes are their powerset. The order of
+``CLASSES`` is fixed here and never learned from data, so that an index means the same in every model.
+"""
+
+from lung_srad_plugin.errors import LungSRADError
+
+CLASSES = ("normal", "crackle", "wheeze", "both")
+
+
+def label_of(crackle, wheeze):
+    """Return the class name of a cycle with these two findings.
+
+    Arguments
+    ---------
+    crackle, wheeze : int or bool
+        1 where the finding is present, else 0.
+
+    Returns
+    -------
+    str
+        One of ``CLASSES``.
+
+    Raises
+    ------
+    LungSRADError
+        Where a finding is neither 0 nor 1.
+
+    Example
+    -------
+    >>> label_of(crackle=1, wheeze=1)
+    'both'
+    """
+    for name, value in (("crackle", crackle), ("wheeze", wheeze)):
+        if value not in (0, 1):
+            raise LungSRADError(f"{name}={value!r}: a finding is 0 (absent) or 1 (present)")
+    return CLASSES[int(crackle) + 2 * int(wheeze)]
+
+
+def findings_of(label):
+    """Return ``(crackle, wheeze)``, each 0 or 1, of a class name: the inverse of ``label_of``.
+
+    Raises
+    ------
+    LungSRADError
+        Where ``label`` is not one of ``CLASSES``.
+
+    Example
+    -------
+    >>> findings_of("wheeze")
+    (0, 1)
+    """
+    if label not in CLASSES:
+        raise LungSRADError(f"label {label!r} is unknown; expected one of {', '.join(CLASSES)}")
+    index = CLASSES.index(label)
+    return index % 2, index // 2

@@ -1,0 +1,49 @@
+"""Install with ``pip install .``; ``pip install ".[test]"`` adds what the tests need."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+about = {}
+exec((ROOT / "lung_srad_plugin" / "version.py").read_text(encoding="utf-8"), about)
+
+setup(
+    name="lung-srad",
+    version=about["__version__"],
+    description="Lung-SRAD: lung sounds classified with an audio state-space model, as a SpeechBrain plugin",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]),
+    package_data={"lung_srad_plugin.datasets": ["*.txt"]},
+    install_requires=[
+        # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.
+        "torch==2.11.*",
+        "torchaudio==2.11.*",
+        "speechbrain>=1.1.2,<1.2",
+        "hyperpyyaml",
+        "sentencepiece",
+        "numpy",
+        "numba>=0.61",
+        "soundfile",
+        "safetensors",
+        "scikit-learn",
+        "matplotlib",
+        "rich",
+        "typer",
+    ],
+    extras_require={
+        "cuda": ["mamba-ssm", "causal-conv1d"],
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
+            "numpy<2.4",
+        ],
+    },
+    entry_points={"console_scripts": ["lung-srad=lung_srad_plugin.cli:main"]},
+)

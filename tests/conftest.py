@@ -1,0 +1,43 @@
+"""What the tests share: the folder of real and golden data, where it is present, and one thread a process."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "shared"))
+
+# Tests run in several processes; one thread each keeps them from fighting over the cores.
+torch.set_num_threads(1)
+
+
+def shared_path(*parts):
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs {'/'.join(parts)} in the folder of test data, set by LUNG_SRAD_SHARED")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The folder with arrays computed by the public reference implementations."""
+    return shared_path("golden")
+
+
+@pytest.fixture(scope="session")
+def icbhi_folder():
+    """158 real ICBHI recordings in the layout of the official download."""
+    return shared_path("data", "icbhi")
+
+
+@pytest.fixture(scope="session")
+def icbhi_annotations():
+    """The archive with all 920 ICBHI annotation files."""
+    return shared_path("data", "icbhi_annotations", "annotations_920.tar.gz")
+
+
+@pytest.fixture(scope="session")
+def kauh_folder():
+    """108 KAUH recordings: 36 subjects under three filters."""
+    return shared_path("data", "kauh")
