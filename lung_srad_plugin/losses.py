@@ -15,8 +15,8 @@ def patch_mix_contrastive_loss(clean, mixed, lam, index, temperature=0.2, exclud
     """Ask each mixed sample which two clean samples it was made of, and in which shares.
 
     With cosine similarities ``s[i, j] = cos(mixed[i], clean[j]) / temperature`` and ``p[i] = softmax_j(s[i])``, the
-    loss is the mean over ``i`` of ``-lam * log p[i, i] - (1 - lam) * log p[i, index[i]]`` (Bae et al., Interspeech 2023,
-    arXiv 2305.14032; Lung-SRAD, arXiv 2606.11922).
+    loss is the mean over ``i`` of ``-lam * log p[i, i] - (1 - lam) * log p[i, index[i]]`` (Bae et al., Interspeech
+    2023, arXiv 2305.14032; Lung-SRAD, arXiv 2606.11922).
 
     Arguments
     ---------
