@@ -57,7 +57,10 @@ class KaldiFbank(torch.nn.Module):
         """
         waveforms = _as_batch(waveforms)
         with torch.autocast(waveforms.device.type, enabled=False):
-            feats = kaldi_fbank(waveforms.float(), self.n_mels, self.sample_rate)
+            # A CPU is about twice as fast clip by clip, whose arrays fit its cache; a GPU wants one large call.
+            clips = 1 if waveforms.device.type == "cpu" else len(waveforms)
+            groups = waveforms.float().split(clips)
+            feats = torch.cat([kaldi_fbank(group, self.n_mels, self.sample_rate) for group in groups])
             if self.frames is None:
                 return feats
             # (B, 1, T, F): over the mel axis nothing changes.
