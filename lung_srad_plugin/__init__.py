@@ -14,12 +14,34 @@ from importlib import import_module
 
 from lung_srad_plugin.version import __version__
 
-_HOME = {
-    "CLASSES": "labels",
-    "label_of": "labels",
-    "findings_of": "labels",
-    "LungSRADError": "errors",
+# The public names by the module they live in.
+_PUBLIC = {
+    "labels": ("CLASSES", "label_of", "findings_of"),
+    "errors": ("LungSRADError",),
+    "audio": ("load_recording", "read_cycle", "shape_cycle"),
+    "features": ("KaldiFbank", "AudioSetNormalization", "CycleFeatures"),
+    "augment": ("SpecAugment", "draw_spec_augment", "apply_spec_augment"),
+    "feature_cache": ("FeatureCache",),
+    "scan.select": ("selective_scan", "available_scan_backends"),
+    "encoder.dass": ("DASSEncoder",),
+    "encoder.checkpoint": ("load_dass_checkpoint",),
+    "gaussian": ("gaussian_smooth", "GaussianSmoothed", "smooth_blocks"),
+    "patch_mix": ("draw_patch_mix", "apply_patch_mix"),
+    "heads": ("LogClassifier", "Projector"),
+    "model": ("LungSoundModel",),
+    "losses": ("PatchMixContrastiveLoss", "class_weights"),
+    "schedule": ("CosineByEpoch",),
+    "metrics": ("icbhi_scores",),
+    "spectral": ("spectral_response",),
+    "datasets.icbhi": ("prepare_icbhi",),
+    "datasets.manifests": ("validate_manifest",),
+    "synthetic": ("synthesize_icbhi",),
+    "brain": ("LungSoundBrain",),
+    "training": ("train",),
+    "export": ("export_checkpoint",),
+    "inference": ("LungSoundClassifier",),
 }
+_HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", *_HOME]
 

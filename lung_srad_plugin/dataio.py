@@ -1,0 +1,57 @@
+"""Manifests to SpeechBrain data sets."""
+
+from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.encoder import CategoricalEncoder
+from speechbrain.utils.data_pipeline import provides, takes
+
+from lung_srad_plugin.errors import LungSRADError
+
+
+def make_label_encoder(labels):
+    """Return a ``CategoricalEncoder`` of the labels in the order given, that of the model's outputs.
+
+    Raises
+    ------
+    LungSRADError
+        Where fewer than two labels are given, or one twice.
+
+    Example
+    -------
+    >>> encoder = make_label_encoder(["normal", "crackle"])
+    >>> encoder.encode_label("crackle"), len(encoder)
+    (1, 2)
+    """
+    labels = list(labels)
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise LungSRADError(f"labels: got {labels}; expected at least two different names, the normal class first")
+    encoder = CategoricalEncoder()
+    encoder.update_from_iterable(labels)
+    encoder.expect_len(len(labels))
+    return encoder
+
+
+def make_dataset(rows, feature_cache, label_encoder):
+    """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (1) of each cycle.
+
+    Arguments
+    ---------
+    rows : list of dict
+        Rows of a manifest with ``ID``, ``wav``, ``start``, ``stop`` and ``label``.
+    feature_cache : FeatureCache
+        What turns a cycle into features.
+    label_encoder : CategoricalEncoder
+        What turns a label into an index.
+    """
+
+    @takes("wav", "start", "stop")
+    @provides("feats")
+    def features(wav, start, stop):
+        return feature_cache(wav, start, stop)
+
+    @takes("label")
+    @provides("target")
+    def target(label):
+        return label_encoder.encode_label_torch(label, allow_unk=False)
+
+    data = {row["ID"]: {key: row[key] for key in ("wav", "start", "stop", "label")} for row in rows}
+    return DynamicItemDataset(data, [features, target], ["id", "feats", "target"])

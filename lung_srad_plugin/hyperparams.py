@@ -1,0 +1,116 @@
+"""Reading an experiment: a HyperPyYAML file, the file it builds on, and overrides from the command line."""
+
+from io import StringIO
+from pathlib import Path
+
+from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml.core import recursive_update
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lung_srad_plugin.errors import LungSRADError
+
+# What to say of a value that only the user can give; the recipe's yaml files mark it with !PLACEHOLDER.
+CURES = {
+    "data_folder": (
+        "the folder of recordings is not given; add --data_folder FOLDER. ICBHI 2017 is free for research at "
+        "https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge; `lung-srad synthesize FOLDER` makes a stand-in"
+    ),
+    "pretrained": (
+        "the AudioSet weights are not given; add --pretrained FILE_OR_URL (DASS_medium_v2.pth and DASS_small_v2.pth "
+        "are released at https://github.com/Saurabhbhati/DASS/releases), or --pretrained null to start from random "
+        "weights"
+    ),
+}
+
+
+def read_experiment(path, overrides=""):
+    """Join an experiment with what it builds on.
+
+    A file whose key ``base`` names another file, relative to its own folder, holds nothing but what it changes there.
+    So an ablation is as short as its difference, and is read just like overrides on the command line.
+
+    Arguments
+    ---------
+    path : str or Path
+        The experiment's yaml file.
+    overrides : str
+        Yaml text of keys and values that replace the file's, as SpeechBrain makes it of ``--key value``.
+
+    Returns
+    -------
+    (Path, dict)
+        The file at the end of the chain of bases, and the changes to make to it: what ``load_hyperpyyaml`` and
+        ``create_experiment_directory`` take.
+
+    Raises
+    ------
+    LungSRADError
+        Where a file is absent or no yaml, where bases run in a circle, or where an override names a key that no file
+        has.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "paper.yaml").write_text("lr: 0.1\\nepochs: 50\\n")
+    >>> _ = (folder / "short.yaml").write_text("base: paper.yaml\\nepochs: 1\\n")
+    >>> base, changes = read_experiment(folder / "short.yaml", "lr: 0.2")
+    >>> base.name, dict(changes)
+    ('paper.yaml', {'epochs': 1, 'lr': 0.2})
+    """
+    path = Path(path)
+    changes = []
+    if overrides:
+        changes.append((_parse(overrides, "the command line"), "the command line"))
+    seen = []
+    tree = _parse_file(path)
+    while "base" in tree:
+        seen.append(path.resolve())
+        changes.append(({key: value for key, value in tree.items() if key != "base"}, str(path)))
+        path = path.parent / tree["base"]
+        if path.resolve() in seen:
+            raise LungSRADError(f"{path}: its `base` leads back to itself")
+        tree = _parse_file(path)
+    merged = {}
+    for change, origin in reversed(changes):
+        unknown = sorted(set(change) - set(tree))
+        if unknown:
+            raise LungSRADError(f"{origin}: {', '.join(unknown)} is no key of {path}, so it would change nothing")
+        recursive_update(merged, change)
+    return path, merged
+
+
+def load_experiment(base, changes):
+    """Build the objects of an experiment from what ``read_experiment`` returned.
+
+    Raises
+    ------
+    LungSRADError
+        Where a value is missing that only the user can give.
+    """
+    with open(base, encoding="utf-8") as file:
+        try:
+            return load_hyperpyyaml(file, changes)
+        except ValueError as error:
+            for key, cure in CURES.items():
+                if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
+                    raise LungSRADError(f"{base}: {cure}") from None
+            raise
+
+
+def _parse_file(path):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise LungSRADError(f"{path}: no such hyperparameter file; hparams/ holds one for each experiment") from None
+    return _parse(text, str(path))
+
+
+def _parse(text, origin):
+    try:
+        tree = YAML().load(StringIO(text))
+    except YAMLError as error:
+        raise LungSRADError(f"{origin}: not valid yaml: {error}") from error
+    if not isinstance(tree, dict):
+        raise LungSRADError(f"{origin}: expected `key: value` lines, got {text.strip()[:60]!r}")
+    return tree

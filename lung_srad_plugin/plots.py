@@ -1,0 +1,88 @@
+"""Pictures of a training run, for people who would rather look than read."""
+
+from pathlib import Path
+
+import numpy as np
+
+# Okabe and Ito's palette (2008): colours that colour-blind people tell apart.
+COLOURS = {"normal": "#009E73", "crackle": "#D55E00", "wheeze": "#0072B2", "both": "#CC79A7"}
+
+
+def save_figure(figure, path):
+    """Write a figure as PNG to ``path``, making its folder where needed."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+
+
+def plot_confusion(confusion, labels, title):
+    """Return a figure of a confusion matrix: rows are the true classes, cells the counts and shares of their row.
+
+    Arguments
+    ---------
+    confusion : array (C, C)
+        Counts; row the true class, column the predicted one.
+    labels : list of str
+        The C class names.
+    title : str
+        What the counts are of.
+    """
+    from matplotlib.figure import Figure
+
+    confusion = np.asarray(confusion)
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(1.2 * len(labels) + 1.6, 1.0 * len(labels) + 1.4))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(labels))
+    axes.set_xticks(ticks, labels)
+    axes.set_yticks(
+        ticks, [f"{label}\n(n={count})" for label, count in zip(labels, confusion.sum(axis=1), strict=True)]
+    )
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10)
+    for row in ticks:
+        for column in ticks:
+            axes.text(
+                column,
+                row,
+                f"{confusion[row, column]}\n{100 * shares[row, column]:.0f} %",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color="white" if shares[row, column] > 0.55 else "black",
+            )
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
+    return figure
+
+
+def plot_history(history, selected_epoch):
+    """Return a figure of a run's losses and scores by epoch, with the selected epoch marked.
+
+    Arguments
+    ---------
+    history : list of dict
+        ``TrainingState.history``.
+    selected_epoch : int
+        The epoch that validation picked.
+    """
+    from matplotlib.figure import Figure
+
+    epochs = [entry["epoch"] for entry in history]
+    figure = Figure(figsize=(10, 3.6))
+    left, right = figure.subplots(1, 2)
+    for name in [key for key in history[0]["train"] if key == "cross_entropy" or key.startswith("contrastive")]:
+        left.plot(epochs, [entry["train"][name] for entry in history], label=f"train, {name.replace('_', ' ')}")
+    left.plot(epochs, [entry["valid"]["cross_entropy"] for entry in history], label="valid, cross entropy", ls="--")
+    left.set_ylabel("loss")
+    for stage, style in (("train", "-"), ("valid", "--"), ("test", ":")):
+        if stage in history[0]:
+            right.plot(epochs, [entry[stage]["score"] for entry in history], style, label=f"{stage} Score")
+    right.set_ylabel("ICBHI Score in percent")
+    for axes in (left, right):
+        axes.axvline(selected_epoch, color="0.7", lw=1, zorder=0)
+        axes.set_xlabel("epoch (grey line: picked by validation)")
+        axes.legend(fontsize=8, frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    return figure

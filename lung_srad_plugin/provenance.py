@@ -1,0 +1,43 @@
+"""What a number depends on besides data and settings: commit, package versions, machine."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("lung-srad", "speechbrain", "torch", "torchaudio", "numpy", "numba", "triton", "mamba-ssm", "hyperpyyaml")
+
+
+def package_versions():
+    """Return the versions of what computes here, by package name; what is not installed is left out.
+
+    Example
+    -------
+    >>> package_versions()["speechbrain"][:3]
+    '1.1'
+    """
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def source_commit():
+    """Return the git commit of this source tree, with ``-dirty`` where files were changed since; else None."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root, *arguments):
+    return subprocess.run(
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+    ).stdout.strip()

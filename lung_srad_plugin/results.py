@@ -1,0 +1,107 @@
+"""The results of a run: ``results.json``, a table and pictures, each number with the rule that picked its epoch."""
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from lung_srad_plugin.metrics import confusion_counts, icbhi_scores, per_class_recall
+from lung_srad_plugin.plots import plot_confusion, plot_history, save_figure
+
+# How the epoch of a row was picked, in words that must stand wherever its numbers do.
+RULES = {
+    "valid": "epoch with the best 4-class Score on the validation cycles",
+    "last": "last epoch",
+    "test": "epoch with the best 4-class Score on the test cycles (optimistic: the test set chose it)",
+}
+VALID_IS_TEST = "the validation cycles are the test cycles, as in the paper: the test set chose this epoch"
+
+
+def score_predictions(predictions, labels):
+    """Return all scores of one set of predictions, ready for JSON.
+
+    Arguments
+    ---------
+    predictions : Predictions
+        Of the test cycles.
+    labels : list of str
+        The class names, the normal class first.
+
+    Returns
+    -------
+    dict
+        ``cycles``, ``4class`` and ``2class`` (each ``specificity``, ``sensitivity``, ``score``), ``recall`` by class
+        and ``confusion`` (rows true, columns predicted).
+    """
+    targets, classes = predictions.targets, predictions.classes
+    return {
+        "cycles": len(targets),
+        "4class": icbhi_scores(targets, classes),
+        "2class": icbhi_scores(targets, classes, task="2class"),
+        "recall": per_class_recall(targets, classes, labels),
+        "confusion": confusion_counts(targets, classes, len(labels)).tolist(),
+    }
+
+
+def write_results(results, history, folder):
+    """Write ``results.json``, ``results.txt`` and the plots of a run.
+
+    Arguments
+    ---------
+    results : dict
+        With ``labels``, ``protocol`` and ``selected``: by rule, an epoch and its scores as of ``score_predictions``.
+    history : list of dict
+        ``TrainingState.history``.
+    folder : str or Path
+        Where to write.
+
+    Returns
+    -------
+    rich.table.Table
+        The table, to be printed.
+    """
+    folder = Path(folder)
+    content = json.dumps({**results, "history": history}, indent=2, ensure_ascii=False)
+    (folder / "results.json").write_text(content + "\n", encoding="utf-8")
+    for rule, scores in results["selected"].items():
+        title = (
+            f"test cycles, epoch {scores['epoch']} ({rule}-selected)" if rule != "last" else "test cycles, last epoch"
+        )
+        save_figure(plot_confusion(scores["confusion"], results["labels"], title), folder / f"confusion_{rule}.png")
+    if history:
+        save_figure(plot_history(history, results["selected"]["valid"]["epoch"]), folder / "training.png")
+    table = results_table(results)
+    _write_text(table, results, folder / "results.txt")
+    return table
+
+
+def results_table(results):
+    """Return the scores of a run as a rich table, one row for each rule that picked an epoch."""
+    protocol = results["protocol"]
+    table = Table(
+        title=f"{results['experiment']}: test scores in percent, split {protocol['split']}, seed {results['seed']}",
+        caption="\n".join(f"{rule}: {text}" for rule, text in protocol["selection"].items()),
+        caption_justify="left",
+    )
+    table.add_column("selected by")
+    for name in ("epoch", "Sp", "Se", "Score", "2-class Sp", "2-class Se", "2-class Score"):
+        table.add_column(name, justify="right")
+    for label in results["labels"]:
+        table.add_column(f"recall {label}", justify="right")
+    for rule, scores in results["selected"].items():
+        parts = [
+            scores[task][name] for task in ("4class", "2class") for name in ("specificity", "sensitivity", "score")
+        ]
+        recalls = [scores["recall"][label] for label in results["labels"]]
+        table.add_row(rule, str(scores["epoch"]), *(f"{value:.2f}" for value in (*parts, *recalls)))
+    return table
+
+
+def _write_text(table, results, path):
+    from rich.console import Console
+
+    with open(path, "w", encoding="utf-8") as file:
+        console = Console(file=file, width=160)
+        console.print(table)
+        for key in ("commit", "data_folder", "pretrained", "seconds"):
+            console.print(f"{key}: {results[key]}", highlight=False)

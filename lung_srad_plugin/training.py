@@ -1,0 +1,201 @@
+"""The recipe: from a hyperparameter file to a trained model, its scores and the folder to classify with."""
+
+import contextlib
+import time
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import speechbrain as sb
+import torch
+from rich.console import Console
+from speechbrain.utils.distributed import if_main_process, run_on_main
+from speechbrain.utils.run_opts import RunOptions
+
+from lung_srad_plugin.brain import LungSoundBrain
+from lung_srad_plugin.dataio import make_dataset, make_label_encoder
+from lung_srad_plugin.datasets.icbhi import prepare_icbhi
+from lung_srad_plugin.datasets.manifests import read_manifest, validate_manifests
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.export import export_checkpoint
+from lung_srad_plugin.hyperparams import load_experiment, read_experiment
+from lung_srad_plugin.losses import class_weights
+from lung_srad_plugin.pretrained import load_pretrained
+from lung_srad_plugin.provenance import package_versions, source_commit
+from lung_srad_plugin.results import RULES, VALID_IS_TEST, score_predictions, write_results
+
+
+def train(arguments):
+    """Run an experiment: prepare the data, train, evaluate, write the results and export the model.
+
+    Running it again goes on from the last checkpoint; a finished run is evaluated anew.
+
+    Arguments
+    ---------
+    arguments : list of str
+        What stands on the command line: a hyperparameter file, ``--key value`` for each key of it to replace, and
+        SpeechBrain's run options such as ``--device cuda`` or ``--test_only``.
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds, without the history.
+
+    Raises
+    ------
+    LungSRADError
+        Where the settings, the data or the weights are not as they must be.
+    """
+    began = time.time()
+    file, run_opts, overrides = _parse(arguments)
+    base, changes = read_experiment(file, overrides)
+    sb.utils.distributed.ddp_init_group(run_opts)
+    hparams = load_experiment(base, changes)
+    sb.create_experiment_directory(
+        hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
+    )
+    torch.manual_seed(hparams["seed"])
+
+    protocol = prepare_data(hparams)
+    rows = load_manifests(hparams)
+    run_on_main(fill_cache, args=[hparams["feature_cache"], rows])
+    label_encoder = make_label_encoder(hparams["labels"])
+    datasets = {part: make_dataset(rows[part], hparams["feature_cache"], label_encoder) for part in rows}
+    counts = Counter(row["label"] for row in rows["train"])
+    hparams["class_weights"] = class_weights(
+        {label: counts[label] for label in hparams["labels"]}, hparams["class_weighting"]
+    )
+    pretrained = None
+    if hparams["pretrained"] is not None:
+        sha256 = load_pretrained(
+            hparams["embedding_model"], hparams["pretrained"], hparams["save_folder"], hparams["pretrained_sha256"]
+        )
+        pretrained = {"source": str(hparams["pretrained"]), "sha256": sha256}
+
+    brain = LungSoundBrain(
+        hparams["modules"], hparams["opt_class"], hparams, run_opts, checkpointer=hparams["checkpointer"]
+    )
+    brain.test_set = datasets["test"]
+    brain.fit(
+        hparams["epoch_counter"],
+        datasets["train"],
+        datasets["valid"],
+        train_loader_kwargs=hparams["train_loader_kwargs"],
+        valid_loader_kwargs=hparams["valid_loader_kwargs"],
+    )
+    selected, history = evaluate_selections(brain, datasets)
+    results = {
+        "experiment": Path(file).stem,
+        "labels": list(hparams["labels"]),
+        "protocol": {**protocol, "selection": {rule: _rule_text(rule, protocol) for rule in selected}},
+        "selected": selected,
+        "seed": hparams["seed"],
+        "data_folder": str(hparams["data_folder"]),
+        "pretrained": pretrained,
+        "parameters": sum(parameter.numel() for parameter in hparams["embedding_model"].parameters()),
+        "device": brain.device,
+        "precision": {"training": brain.precision, "evaluation": brain.eval_precision},
+        "commit": source_commit(),
+        "versions": package_versions(),
+        "seconds": round(time.time() - began, 1),
+    }
+    best = brain.find_checkpoint("valid_score").path
+    run_on_main(_report, args=[results, history, best, hparams["output_folder"]])
+    return results
+
+
+def prepare_data(hparams):
+    """Write the ICBHI manifests, unless the user brings manifests; return how the split is named in results."""
+    if hparams["skip_prep"]:
+        return {"split": "own manifests", "valid": str(hparams["valid_csv"])}
+    options = {key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "seed", "strict")}
+    run_on_main(
+        prepare_icbhi,
+        kwargs={
+            "data_folder": hparams["data_folder"],
+            "save_folder": Path(hparams["train_csv"]).parent,
+            **options,
+        },
+    )
+    return {key: options[key] for key in ("split", "valid")}
+
+
+def load_manifests(hparams):
+    """Validate the three manifests and return their rows by part: ``train``, ``valid``, ``test``."""
+    paths = {part: hparams[f"{part}_csv"] for part in ("train", "valid", "test")}
+    run_on_main(validate_manifests, kwargs={**paths, "labels": hparams["labels"], "data_root": hparams["data_folder"]})
+    return {part: read_manifest(path, hparams["data_folder"]) for part, path in paths.items()}
+
+
+def fill_cache(feature_cache, rows):
+    """Compute the features of all parts before training, so that no epoch waits for them."""
+    feature_cache.fill([row for part in rows.values() for row in part])
+
+
+def evaluate_selections(brain, datasets):
+    """Test the epoch that each rule picks.
+
+    Returns
+    -------
+    (dict, list of dict)
+        By rule, the epoch and its scores; and the history of the whole run.
+    """
+    keys = {"last": "epoch", "valid": "valid_score"}
+    if brain.hparams.report_test_selected:
+        keys["test"] = "test_score"
+    of_rule, of_epoch, history = {}, {}, None
+    for rule, key in keys.items():
+        epoch = brain.find_checkpoint(key).meta["epoch"]
+        if epoch not in of_epoch:
+            brain.evaluate(datasets["test"], max_key=key, test_loader_kwargs=dict(brain.hparams.test_loader_kwargs))
+            of_epoch[epoch] = {"epoch": epoch, **score_predictions(brain.predictions, brain.hparams.labels)}
+            if brain.hparams.report_train:
+                train = score_predictions(brain.predict(datasets["train"]), brain.hparams.labels)
+                of_epoch[epoch]["train"] = train
+        # Each checkpoint holds the history up to its own epoch; the last one, which is the first here, holds it all.
+        history = history or brain.state.history
+        of_rule[rule] = of_epoch[epoch]
+    return {rule: of_rule[rule] for rule in RULES if rule in of_rule}, history
+
+
+def _report(results, history, checkpoint, output_folder):
+    Console().print(write_results(results, history, output_folder))
+    export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export")
+
+
+def _rule_text(rule, protocol):
+    return VALID_IS_TEST if rule == "valid" and protocol["valid"] == "test" else RULES[rule]
+
+
+def _parse(arguments):
+    """Read the command line as SpeechBrain does, and refuse what it would misread."""
+    for flag, value in pairwise(arguments):
+        if value.lower() in ("true", "false") and getattr(RunOptions(), flag.lstrip("-"), None) is False:
+            raise LungSRADError(f"{flag} {value}: this is a flag without a value; write {flag} alone, or leave it out")
+    file, run_opts, overrides = RunOptions.from_command_line_args(arguments)
+    if "max_grad_norm" in run_opts.overridden_args and run_opts.max_grad_norm <= 0:
+        raise LungSRADError(
+            f"--max_grad_norm {run_opts.max_grad_norm}: SpeechBrain would reverse every gradient; for no clipping "
+            "write --max_grad_norm inf"
+        )
+    return file, run_opts, overrides
+
+
+def main(arguments):
+    """Run ``train`` as a program: return its exit code, and print a user's mistake as one sentence.
+
+    Returns
+    -------
+    int
+        0 where all went well, 2 where the settings or the data must be mended.
+    """
+    try:
+        train(arguments)
+    except LungSRADError as error:
+        if if_main_process():
+            Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        return 2
+    finally:
+        with contextlib.suppress(AssertionError, ValueError):
+            torch.distributed.destroy_process_group()
+    return 0
