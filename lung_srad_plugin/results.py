@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lung_srad_plugin.metrics import confusion_counts, icbhi_scores, per_class_recall
+from lung_srad_plugin.metrics import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.plots import plot_confusion, plot_history, save_figure
 
 # How the epoch of a row was picked, in words that must stand wherever its numbers do.
@@ -33,13 +33,13 @@ def score_predictions(predictions, labels):
         ``cycles``, ``4class`` and ``2class`` (each ``specificity``, ``sensitivity``, ``score``), ``recall`` by class
         and ``confusion`` (rows true, columns predicted).
     """
-    targets, classes = predictions.targets, predictions.classes
+    confusion = confusion_counts(predictions.targets, predictions.classes, len(labels))
     return {
-        "cycles": len(targets),
-        "4class": icbhi_scores(targets, classes),
-        "2class": icbhi_scores(targets, classes, task="2class"),
-        "recall": per_class_recall(targets, classes, labels),
-        "confusion": confusion_counts(targets, classes, len(labels)).tolist(),
+        "cycles": len(predictions.targets),
+        "4class": scores_of_confusion(confusion),
+        "2class": scores_of_confusion(confusion, task="2class"),
+        "recall": per_class_recall(confusion, labels),
+        "confusion": confusion.tolist(),
     }
 
 
