@@ -1,1 +1,1 @@
-"""Encoders: each has ``embed(feats)``, ``encode(map)`` and ``forward(feats, lens)``, and knows its ``embedding_dim``."""
+"""Encoders: each has ``embed(feats)``, ``encode(map)``, ``forward(feats, lens)`` and an ``embedding_dim``."""

@@ -1,4 +1,4 @@
-"""DASS: a VMamba backbone over log-mel spectrograms (Bhati et al., "DASS: Distilled Audio State-space models", 2024)."""
+"""DASS: VMamba over log-mel spectrograms (Bhati et al., "DASS: Distilled Audio State Space Models", 2024)."""
 
 from collections import OrderedDict
 from itertools import pairwise
@@ -137,7 +137,7 @@ class DASSEncoder(torch.nn.Module):
         """
         if feats.dim() != 3 or min(feats.shape[1:]) < 4:
             raise LungSRADError(
-                f"features of shape {tuple(feats.shape)}: expected (batch, frames, mels) with at least 4 frames and mels"
+                f"features of shape {tuple(feats.shape)}: expected (batch, frames, mels), at least 4 frames and 4 mels"
             )
         # One channel is both layouts at once; strides written this way make every convolution choose channels last.
         image = feats.transpose(1, 2).contiguous().unsqueeze(-1).permute(0, 3, 1, 2)
