@@ -124,7 +124,7 @@ def prepare_icbhi(
         message = f"is in no good line of the split ({source})"
         problems += [Problem(name, message, left_out="recording") for name in missing]
         recordings = {name: recording for name, recording in recordings.items() if name in listed}
-    patients, found = _describe_patients(layout, tables, recordings)
+    patients, found = _describe_patients(layout, tables, names)
     problems = sort_problems(problems + found)
     _stop_at(problems, strict, data_folder)
 
@@ -202,11 +202,11 @@ def _find_split(layout, in_folder):
     return in_folder, layout.relative(layout.tables["split"][0])
 
 
-def _describe_patients(layout, tables, recordings):
+def _describe_patients(layout, tables, names):
     """Patient number to Patient, and the patients that a table does not list; a folder may be without tables."""
     blank = {"demographics": ("", ""), "diagnosis": ""}
     patients, problems = {}, []
-    for number in sorted({recording.name.patient for recording in recordings.values()}):
+    for number in sorted({parse_name(name).patient for name in names}):
         values = {}
         for kind, unknown in blank.items():
             values[kind] = unknown if tables[kind] is None else tables[kind].get(number)
@@ -310,9 +310,9 @@ def _notes(layout, recordings, summary):
     for name, recording in recordings.items():
         if recording.annotation.stem != name:
             notes.append(f"recording {name} was joined with annotation {recording.annotation.name}")
-    for kind, columns in (("demographics", "age and sex"), ("diagnosis", "diagnosis")):
+    for kind, columns in (("demographics", "age, sex"), ("diagnosis", "diagnosis")):
         if not layout.tables[kind]:
-            notes.append(f"the data folder has no {kind} file; {columns} are blank")
+            notes.append(f"the data folder has no {kind} file; left blank: {columns}")
     if summary["valid_is_test"]:
         notes.append("valid.csv holds the test cycles: an epoch selected on it has seen the test set")
     return notes

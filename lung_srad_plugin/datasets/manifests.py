@@ -312,11 +312,14 @@ def _check_audio(row, lengths, file, number):
     seconds, fault = lengths[wav]
     if fault:
         return [Problem(file, fault, row=number, column="wav")]
-    return [
-        Problem(file, f"{row[name]} s is past the end of {wav}, which lasts {seconds:.3f} s", row=number, column=name)
-        for name in ("start", "stop")
-        if row[name] is not None and row[name] > seconds + END_TOLERANCE
-    ]
+    # A start at the very end leaves nothing to hear; it is the one thing to say of such a row.
+    late_start = row["start"] is not None and row["start"] >= seconds
+    late_stop = row["stop"] is not None and row["stop"] > seconds + END_TOLERANCE
+    if not late_start and not late_stop:
+        return []
+    column = "start" if late_start else "stop"
+    message = f"{row[column]} s is past the end of {wav}, which lasts {seconds:.3f} s"
+    return [Problem(file, message, row=number, column=column)]
 
 
 def _examine(wav):
