@@ -1,0 +1,81 @@
+"""Everything that is measured of one table of predictions, as one dict ready for JSON."""
+
+import math
+from dataclasses import asdict, is_dataclass
+
+from lung_srad_plugin.evaluation.measures import measure_with_intervals
+from lung_srad_plugin.evaluation.probabilistic import reliability_bins
+from lung_srad_plugin.evaluation.subgroups import subgroups
+from lung_srad_plugin.metrics import confusion_counts
+
+GROUPED_BY = ("device", "location", "age", "sex", "diagnosis", "duration")
+
+
+def evaluate_predictions(
+    table, resamples=10_000, confidence=95.0, seed=0, harmonic=False, group_by=GROUPED_BY, group_resamples=2_000
+):
+    """Measure a table of predictions: overall, by group of cycles, and how its confidence relates to its accuracy.
+
+    Arguments
+    ---------
+    table : PredictionTable
+        With a ``patient`` column and those of ``group_by``.
+    resamples, confidence, seed
+        As in ``bootstrap``.
+    harmonic : bool
+        As in ``measure``.
+    group_by : sequence of str
+        Columns to split the cycles by; ``()`` for none.
+    group_resamples : int
+        Resamples for the intervals of the groups.
+
+    Returns
+    -------
+    dict
+        ``cycles``, ``patients``, ``labels``, ``support`` (cycles by class), ``confusion`` (rows the target),
+        ``bootstrap`` (how the intervals were made), ``measures`` (by name: ``value``, ``low``, ``high``,
+        ``undefined``), ``groups`` (by column, a list) and ``reliability`` (a list of bins). Ready for ``json.dumps``:
+        undefined numbers are None.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.evaluation.predictions import make_table
+    >>> metadata = {"patient": "123"}
+    >>> table = make_table("abc", ["no", "yes", "no"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], ("no", "yes"), metadata)
+    >>> result = evaluate_predictions(table, resamples=100, group_by=())
+    >>> result["support"], result["measures"]["specificity"]["value"]
+    ({'no': 2, 'yes': 1}, 50.0)
+    """
+    confusion = confusion_counts(table.targets, table.predicted, len(table.labels))
+    return _plain(
+        {
+            "cycles": len(table),
+            "patients": len(set(table.patients())),
+            "labels": list(table.labels),
+            "support": dict(zip(table.labels, confusion.sum(1).tolist(), strict=True)),
+            "confusion": confusion.tolist(),
+            "bootstrap": {
+                "clusters": "patient",
+                "resamples": resamples,
+                "group_resamples": group_resamples,
+                "confidence": confidence,
+                "seed": seed,
+            },
+            "measures": measure_with_intervals(table, resamples, confidence, seed, harmonic),
+            "groups": {by: subgroups(table, by, group_resamples, confidence, seed) for by in group_by},
+            "reliability": reliability_bins(table.targets, table.probabilities),
+        }
+    )
+
+
+def _plain(value):
+    """Return dataclasses as dicts, and numbers that JSON cannot hold as None."""
+    if is_dataclass(value):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
