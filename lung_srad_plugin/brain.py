@@ -87,7 +87,7 @@ class LungSoundBrain(sb.Brain):
     def compute_objectives(self, predictions, batch, stage):
         """Return the cross-entropy, in training plus the contrastive loss of each axis times its weight."""
         output, plans = predictions
-        targets = batch.target.squeeze(-1)
+        targets = batch.target
         total = nll_loss(output.log_probs, targets, weight=self.hparams.class_weights.to(self.device))
         losses = {"cross_entropy": total}
         for (axis, alpha), plan, projected in zip(self.alphas.items(), plans, output.projected, strict=bool(plans)):

@@ -31,7 +31,7 @@ def make_label_encoder(labels):
 
 
 def make_dataset(rows, feature_cache, label_encoder):
-    """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (1) of each cycle.
+    """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (an index) of each cycle.
 
     Arguments
     ---------
@@ -51,7 +51,7 @@ def make_dataset(rows, feature_cache, label_encoder):
     @takes("label")
     @provides("target")
     def target(label):
-        return label_encoder.encode_label_torch(label, allow_unk=False)
+        return label_encoder.encode_label(label, allow_unk=False)
 
     data = {row["ID"]: {key: row[key] for key in ("wav", "start", "stop", "label")} for row in rows}
     return DynamicItemDataset(data, [features, target], ["id", "feats", "target"])

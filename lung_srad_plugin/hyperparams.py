@@ -6,6 +6,7 @@ from pathlib import Path
 from hyperpyyaml import load_hyperpyyaml
 from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from lung_srad_plugin.errors import LungSRADError
@@ -109,6 +110,8 @@ def _parse_file(path):
 def _parse(text, origin):
     try:
         tree = YAML().load(StringIO(text))
+    except DuplicateKeyError as error:
+        raise LungSRADError(f"{origin}: {error.problem}; give each key once") from None
     except YAMLError as error:
         raise LungSRADError(f"{origin}: not valid yaml: {error}") from error
     if not isinstance(tree, dict):

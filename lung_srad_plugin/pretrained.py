@@ -1,12 +1,12 @@
 """Starting weights: a file or an address, checked before it is used."""
 
-import hashlib
 from pathlib import Path
 
 from speechbrain.utils.fetching import LocalStrategy, fetch
 
 from lung_srad_plugin.encoder.checkpoint import load_dass_checkpoint
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.provenance import file_sha256
 
 
 def load_pretrained(encoder, source, folder, sha256=None):
@@ -43,7 +43,7 @@ def load_pretrained(encoder, source, folder, sha256=None):
                 f"pretrained: {path} does not exist; get DASS_medium_v2.pth or DASS_small_v2.pth from "
                 "https://github.com/Saurabhbhati/DASS/releases, or set --pretrained null to start from random weights"
             )
-    found = _sha256(path)
+    found = file_sha256(path)
     if sha256 is not None and found != sha256.lower():
         raise LungSRADError(f"{path}: its SHA-256 is {found}, expected {sha256}; download it again")
     load_dass_checkpoint(path, encoder)
@@ -58,11 +58,3 @@ def _download(address, folder):
         raise LungSRADError(
             f"pretrained: {address} cannot be downloaded ({error}); fetch it by other means and give --pretrained FILE"
         ) from error
-
-
-def _sha256(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

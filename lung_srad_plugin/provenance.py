@@ -1,5 +1,6 @@
 """What a number depends on besides data and settings: commit, package versions, machine."""
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,23 @@ def source_commit():
         return commit + ("-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def file_sha256(path):
+    """Return the SHA-256 of a file as hexadecimal digits.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "empty"
+    >>> path.touch()
+    >>> file_sha256(path)[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _git(root, *arguments):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rich import box
 from rich.table import Table
 
 from lung_srad_plugin.metrics import confusion_counts, per_class_recall, scores_of_confusion
@@ -15,6 +16,11 @@ RULES = {
     "test": "epoch with the best 4-class Score on the test cycles (optimistic: the test set chose it)",
 }
 VALID_IS_TEST = "the validation cycles are the test cycles, as in the paper: the test set chose this epoch"
+
+
+def rule_text(rule, valid_is_test):
+    """Return in words how ``rule`` picked the epoch, given whether validation and test cycles are the same."""
+    return VALID_IS_TEST if rule == "valid" and valid_is_test else RULES[rule]
 
 
 def score_predictions(predictions, labels):
@@ -79,18 +85,21 @@ def results_table(results):
     """Return the scores of a run as a rich table, one row for each rule that picked an epoch."""
     protocol = results["protocol"]
     table = Table(
-        title=f"{results['experiment']}: test scores in percent, split {protocol['split']}, seed {results['seed']}",
+        title=f"{results['experiment']}, {protocol['split']}: test scores in percent, seed {results['seed']}",
         caption="\n".join(f"{rule}: {text}" for rule, text in protocol["selection"].items()),
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("selected by")
-    for name in ("epoch", "Sp", "Se", "Score", "2-class Sp", "2-class Se", "2-class Score"):
+    table.add_column("picked by")
+    for name in ("epoch", "Sp", "Se", "Score", "2-class"):
         table.add_column(name, justify="right")
     for label in results["labels"]:
-        table.add_column(f"recall {label}", justify="right")
+        table.add_column(f"recall\n{label}", justify="right")
     for rule, scores in results["selected"].items():
         parts = [
-            scores[task][name] for task in ("4class", "2class") for name in ("specificity", "sensitivity", "score")
+            *(scores["4class"][name] for name in ("specificity", "sensitivity", "score")),
+            scores["2class"]["score"],
         ]
         recalls = [scores["recall"][label] for label in results["labels"]]
         table.add_row(rule, str(scores["epoch"]), *(f"{value:.2f}" for value in (*parts, *recalls)))

@@ -1,6 +1,8 @@
 """The recipe: from a hyperparameter file to a trained model, its scores and the folder to classify with."""
 
 import contextlib
+import json
+import sys
 import time
 from collections import Counter
 from itertools import pairwise
@@ -15,14 +17,16 @@ from speechbrain.utils.run_opts import RunOptions
 from lung_srad_plugin.brain import LungSoundBrain
 from lung_srad_plugin.dataio import make_dataset, make_label_encoder
 from lung_srad_plugin.datasets.icbhi import prepare_icbhi
-from lung_srad_plugin.datasets.manifests import read_manifest, validate_manifests
+from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
 from lung_srad_plugin.losses import class_weights
 from lung_srad_plugin.pretrained import load_pretrained
-from lung_srad_plugin.provenance import package_versions, source_commit
-from lung_srad_plugin.results import RULES, VALID_IS_TEST, score_predictions, write_results
+from lung_srad_plugin.provenance import file_sha256, package_versions, source_commit
+from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results
+
+PARTS = ("train", "valid", "test")
 
 
 def train(arguments):
@@ -56,8 +60,8 @@ def train(arguments):
     )
     torch.manual_seed(hparams["seed"])
 
-    protocol = prepare_data(hparams)
-    rows = load_manifests(hparams)
+    split = prepare_data(hparams)
+    manifests, rows = load_manifests(hparams)
     run_on_main(fill_cache, args=[hparams["feature_cache"], rows])
     label_encoder = make_label_encoder(hparams["labels"])
     datasets = {part: make_dataset(rows[part], hparams["feature_cache"], label_encoder) for part in rows}
@@ -82,12 +86,19 @@ def train(arguments):
         datasets["valid"],
         train_loader_kwargs=hparams["train_loader_kwargs"],
         valid_loader_kwargs=hparams["valid_loader_kwargs"],
+        progressbar=sys.stderr.isatty() and not brain.noprogressbar,
     )
     selected, history = evaluate_selections(brain, datasets)
     results = {
         "experiment": Path(file).stem,
         "labels": list(hparams["labels"]),
-        "protocol": {**protocol, "selection": {rule: _rule_text(rule, protocol) for rule in selected}},
+        "protocol": {
+            "split": split,
+            "valid_is_test": manifests.valid_is_test,
+            "patients_shared": manifests.shared_patients,
+            "sha256": {part: file_sha256(hparams[f"{part}_csv"]) for part in PARTS},
+            "selection": {rule: rule_text(rule, manifests.valid_is_test) for rule in selected},
+        },
         "selected": selected,
         "seed": hparams["seed"],
         "data_folder": str(hparams["data_folder"]),
@@ -105,26 +116,21 @@ def train(arguments):
 
 
 def prepare_data(hparams):
-    """Write the ICBHI manifests, unless the user brings manifests; return how the split is named in results."""
+    """Write the ICBHI manifests, unless the user brings manifests; return what to call the split in results."""
     if hparams["skip_prep"]:
-        return {"split": "own manifests", "valid": str(hparams["valid_csv"])}
-    options = {key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "seed", "strict")}
-    run_on_main(
-        prepare_icbhi,
-        kwargs={
-            "data_folder": hparams["data_folder"],
-            "save_folder": Path(hparams["train_csv"]).parent,
-            **options,
-        },
-    )
-    return {key: options[key] for key in ("split", "valid")}
+        return "own manifests"
+    folder = Path(hparams["train_csv"]).parent
+    options = {key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "strict")}
+    options["seed"] = hparams["split_seed"]
+    run_on_main(prepare_icbhi, args=[hparams["data_folder"], folder], kwargs=options)
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"]
 
 
 def load_manifests(hparams):
-    """Validate the three manifests and return their rows by part: ``train``, ``valid``, ``test``."""
-    paths = {part: hparams[f"{part}_csv"] for part in ("train", "valid", "test")}
-    run_on_main(validate_manifests, kwargs={**paths, "labels": hparams["labels"], "data_root": hparams["data_folder"]})
-    return {part: read_manifest(path, hparams["data_folder"]) for part, path in paths.items()}
+    """Validate the three manifests together; return their ``ManifestsSummary`` and their rows by part."""
+    paths = [hparams[f"{part}_csv"] for part in PARTS]
+    summary = validate_manifests(*paths, labels=hparams["labels"], data_root=hparams["data_folder"])
+    return summary, {part: getattr(summary, part).rows for part in PARTS}
 
 
 def fill_cache(feature_cache, rows):
@@ -147,7 +153,12 @@ def evaluate_selections(brain, datasets):
     for rule, key in keys.items():
         epoch = brain.find_checkpoint(key).meta["epoch"]
         if epoch not in of_epoch:
-            brain.evaluate(datasets["test"], max_key=key, test_loader_kwargs=dict(brain.hparams.test_loader_kwargs))
+            brain.evaluate(
+                datasets["test"],
+                max_key=key,
+                progressbar=False,
+                test_loader_kwargs=dict(brain.hparams.test_loader_kwargs),
+            )
             of_epoch[epoch] = {"epoch": epoch, **score_predictions(brain.predictions, brain.hparams.labels)}
             if brain.hparams.report_train:
                 train = score_predictions(brain.predict(datasets["train"]), brain.hparams.labels)
@@ -161,10 +172,6 @@ def evaluate_selections(brain, datasets):
 def _report(results, history, checkpoint, output_folder):
     Console().print(write_results(results, history, output_folder))
     export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export")
-
-
-def _rule_text(rule, protocol):
-    return VALID_IS_TEST if rule == "valid" and protocol["valid"] == "test" else RULES[rule]
 
 
 def _parse(arguments):

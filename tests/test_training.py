@@ -1,0 +1,314 @@
+"""The whole recipe on toy data: results, export, resume after a kill, several processes, precision, refusals."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from speechbrain.inference.classifiers import EncoderClassifier
+from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
+
+from lung_srad_plugin import DASSEncoder, LungSRADError
+from lung_srad_plugin.hyperparams import load_experiment, read_experiment
+from lung_srad_plugin.training import main, train
+
+REPORTED = {"report_test_selected": True, "report_train": True}
+SINGLE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_toy_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    """A finished run and what it returned."""
+    folder = tmp_path_factory.mktemp("run")
+    return folder, train(toy_arguments(data, folder, **REPORTED))
+
+
+def checkpoint_weights(folder):
+    """All weights of the only checkpoint of the last epoch."""
+    (checkpoint,) = [path for path in (folder / "save").iterdir() if _epoch(path) == 3]
+    parts = ("embedding_model", "classifier", "projector", "optimizer")
+    return {part: torch.load(checkpoint / f"{part}.ckpt", weights_only=True) for part in parts}
+
+
+def _epoch(checkpoint):
+    return yaml.safe_load((checkpoint / "CKPT.yaml").read_text(encoding="utf-8")).get("epoch")
+
+
+def assert_same(ours, theirs):
+    assert type(ours) is type(theirs)
+    if isinstance(ours, dict):
+        assert ours.keys() == theirs.keys()
+        for key in ours:
+            assert_same(ours[key], theirs[key])
+    elif isinstance(ours, list):
+        assert len(ours) == len(theirs)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_same(one, other)
+    elif isinstance(ours, torch.Tensor):
+        assert torch.equal(ours, theirs)
+    else:
+        assert ours == theirs
+
+
+def test_results_say_how_each_epoch_was_picked(run):
+    folder, returned = run
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    history = results.pop("history")
+    assert results == json.loads(json.dumps(returned))
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    assert results["selected"]["last"]["epoch"] == 3
+    for rule, stage in (("valid", "valid"), ("test", "test")):
+        picked = results["selected"][rule]["epoch"]
+        best = max(entry[stage]["score"] for entry in history)
+        assert history[picked - 1][stage]["score"] == best
+    assert results["selected"]["test"]["4class"]["score"] == max(entry["test"]["score"] for entry in history)
+    assert set(results["protocol"]["selection"]) == {"valid", "last", "test"}
+    assert results["protocol"]["valid_is_test"] is False
+    assert results["selected"]["valid"]["cycles"] == 12 == np.sum(results["selected"]["valid"]["confusion"])
+    assert results["selected"]["last"]["train"]["cycles"] == 24
+    assert results["versions"]["speechbrain"].startswith("1.1")
+    for name in ("confusion_valid.png", "confusion_last.png", "confusion_test.png", "training.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    assert "picked by" in (folder / "results.txt").read_text(encoding="utf-8")
+
+
+def test_every_loss_part_is_logged_and_adds_up(run):
+    folder, _ = run
+    for entry in json.loads((folder / "results.json").read_text(encoding="utf-8"))["history"]:
+        train_stats = entry["train"]
+        parts = ("cross_entropy", "contrastive_time", "contrastive_frequency")
+        assert train_stats["loss"] == pytest.approx(sum(train_stats[part] for part in parts), rel=1e-5)
+        assert {"specificity", "sensitivity", "score"} <= set(train_stats) & set(entry["valid"])
+    log = (folder / "train_log.txt").read_text(encoding="utf-8")
+    assert log.count("train contrastive_frequency") == 3
+
+
+def test_moved_export_gives_the_stock_class_the_training_probabilities(run, data, tmp_path):
+    folder, returned = run
+    moved = tmp_path / "elsewhere"
+    (folder / "export").rename(moved)
+    stock = EncoderClassifier.from_hparams(source=str(moved), savedir=str(tmp_path / "cache"))
+    assert len(stock.hparams.label_encoder) == 4
+
+    base, changes = read_experiment(folder / "hyperparams.yaml")
+    trained = load_experiment(base, changes)
+    epoch = returned["selected"]["valid"]["epoch"]
+    trained["checkpointer"].recover_if_possible(ckpt_predicate=lambda found: found.meta["epoch"] == epoch)
+    model = trained["model"].eval()
+    for number in range(8):
+        wav = data / f"test{number:03d}.wav"
+        with torch.no_grad():
+            feats = trained["feature_cache"](wav, 0.0, 2.0).unsqueeze(0)
+            expected = model(trained["mean_var_norm"](feats)).log_probs
+        log_probs, _, index, labels = stock.classify_file(str(wav), savedir=str(tmp_path / "cache"))
+        torch.testing.assert_close(log_probs.exp(), expected.exp(), atol=1e-5, rtol=0)
+        assert labels == [returned["labels"][int(index)]]
+    moved.rename(folder / "export")
+
+
+def test_run_learns_the_toy_data(data, tmp_path):
+    plain = {"spec_augment_probability": 0.0, "alpha_time": 0, "alpha_frequency": 0}
+    results = train(toy_arguments(data, tmp_path, number_of_epochs=12, lr=0.01, report_train=True, **plain))
+    assert results["selected"]["last"]["train"]["4class"]["score"] >= 75
+
+
+def test_killed_run_resumes_to_the_same_weights(run, data, tmp_path):
+    """Killed in the middle of the second epoch, then given the same command again."""
+    whole, _ = run
+    arguments = toy_arguments(data, tmp_path, "--ckpt_interval_steps", "2", **REPORTED)
+    command = [sys.executable, str(RECIPE), *arguments]
+    process = subprocess.Popen(command, env=SINGLE_THREAD, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not any("end-of-epoch: false" in text for text in _checkpoint_metas(tmp_path)):
+        assert process.poll() is None, "finished or failed before it could be killed"
+        assert time.monotonic() < deadline, "saved no checkpoint within an epoch"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "results.json").exists()
+
+    assert main(arguments) == 0
+    assert_same(checkpoint_weights(tmp_path), checkpoint_weights(whole))
+    histories = [json.loads((folder / "results.json").read_text())["history"] for folder in (tmp_path, whole)]
+    assert histories[0] == histories[1]
+
+
+def _checkpoint_metas(folder):
+    for path in folder.glob("save/CKPT*/CKPT.yaml"):
+        try:
+            yield path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+
+
+def test_checkpoint_cut_off_by_a_kill_is_not_resumed_from(run, data, tmp_path):
+    """A kill while a checkpoint is saved leaves files behind, but not the mark that is saved last."""
+    whole, _ = run
+    assert main(toy_arguments(data, tmp_path, "--optimizer_step_limit", "7", **REPORTED)) == 0
+    (resumable,) = [path for path in (tmp_path / "save").iterdir() if _epoch(path) == 1]
+    cut_off = resumable.with_name("CKPT+cut-off")
+    shutil.copytree(resumable, cut_off)
+    (cut_off / "whole.ckpt").unlink()
+    (cut_off / "optimizer.ckpt").write_bytes(b"half of it")
+    for path in (tmp_path / "save").iterdir():
+        if path not in (resumable, cut_off):
+            shutil.rmtree(path)
+    assert main(toy_arguments(data, tmp_path, **REPORTED)) == 0
+    assert_same(checkpoint_weights(tmp_path), checkpoint_weights(whole))
+
+
+def test_two_processes_train_one_model_and_test_every_cycle_once(data, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    # 11 test cycles do not divide by two.
+    rows = (data / "test.csv").read_text(encoding="utf-8").splitlines()[:-1]
+    odd = tmp_path / "odd.csv"
+    odd.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    backend = ("--distributed_backend", "gloo", "--device", "cpu")
+    arguments = toy_arguments(data, tmp_path / "run", *backend, test_csv=odd)
+    done = subprocess.run([*command, str(RECIPE), *arguments], env=SINGLE_THREAD, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
+    assert results["selected"]["last"]["cycles"] == 11
+    assert len(results["history"]) == 3
+    # Six batches of four cycles over two processes are three steps an epoch.
+    for checkpoint in (tmp_path / "run" / "save").iterdir():
+        steps = yaml.safe_load((checkpoint / "brain.ckpt").read_text(encoding="utf-8"))["optimizer_step"]
+        assert steps == 3 * _epoch(checkpoint)
+
+
+def test_bf16_trains_and_evaluates(data, tmp_path):
+    results = train(toy_arguments(data, tmp_path, "--precision", "bf16", "--eval_precision", "bf16"))
+    assert results["precision"] == {"training": "bf16", "evaluation": "bf16"}
+    losses = [entry["train"]["loss"] for entry in json.loads((tmp_path / "results.json").read_text())["history"]]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_finished_run_is_evaluated_anew_to_the_same_scores(run, data):
+    folder, returned = run
+    again = train(toy_arguments(data, folder, "--test_only", **REPORTED))
+    assert again["selected"] == returned["selected"]
+
+
+def test_own_labels_and_manifests(tmp_path):
+    data = write_toy_data(tmp_path, labels=("healthy", "sick"), cycles=(8, 4, 4))
+    changes = {"labels": "[healthy,sick]", "class_weighting": "inverse", "number_of_epochs": 1}
+    results = train(toy_arguments(data, tmp_path / "run", **changes))
+    assert results["protocol"]["split"] == "own manifests"
+    assert set(results["selected"]["last"]["recall"]) == {"healthy", "sick"}
+    saved = torch.load(tmp_path / "run" / "export" / "classifier.ckpt", weights_only=True)
+    assert saved["linear.weight"].shape == (2, 16)
+
+
+def test_pretrained_weights_are_loaded_and_named(data, tmp_path):
+    encoder = DASSEncoder([1, 2], [8, 16])
+    released = {f"module.v.{_released(key)}": value for key, value in encoder.state_dict().items()}
+    torch.save({**released, "module.v.classifier.head.weight": torch.zeros(527, 16)}, tmp_path / "dass.pth")
+    changes = {"number_of_epochs": 1, "lr": "1.0e-12", "pretrained": tmp_path / "dass.pth"}
+    arguments = toy_arguments(data, tmp_path / "run", **changes)
+    with pytest.raises(LungSRADError, match="head"):
+        train(arguments)
+    torch.save(
+        {
+            **released,
+            "module.v.classifier.head.weight": torch.zeros(527, 16),
+            "module.v.classifier.head.bias": torch.zeros(527),
+        },
+        tmp_path / "dass.pth",
+    )
+    with pytest.raises(LungSRADError, match="SHA-256"):
+        train([*arguments, "--pretrained_sha256", "0" * 64])
+    results = train(arguments)
+    trained = torch.load(tmp_path / "run" / "export" / "embedding_model.ckpt", weights_only=True)
+    for key, value in encoder.state_dict().items():
+        torch.testing.assert_close(trained[key], value, atol=1e-6, rtol=0)
+    assert len(results["pretrained"]["sha256"]) == 64
+
+
+def _released(key):
+    return f"classifier.{key}" if key.startswith("norm.") else key
+
+
+@pytest.mark.parametrize(
+    ("flags", "changes", "message"),
+    [
+        (["--test_only"], {}, "no checkpoint"),
+        (["--test_only", "True"], {}, "flag without a value"),
+        (["--max_grad_norm", "-1"], {}, "reverse every gradient"),
+        (["--lr", "0.1"], {}, "lr"),
+        ([], {"batch_sise": 4}, "batch_sise is no key"),
+        ([], {"pretrained": "absent.pth"}, "absent.pth does not exist"),
+        ([], {"labels": "[normal,crackle]"}, "label"),
+        ([], {"train_csv": "absent.csv"}, "absent.csv"),
+        ([], {"gaussian_stage": 5}, "stage"),
+        ([], {"projector": "null"}, "projector"),
+        ([], {"class_weighting": "some"}, "class weighting"),
+    ],
+)
+def test_mistakes_are_told_in_one_sentence(data, tmp_path, capsys, flags, changes, message):
+    assert main(toy_arguments(data, tmp_path, *flags, **changes)) == 2
+    error = capsys.readouterr().err
+    assert message in " ".join(error.split())
+    assert "Traceback" not in error
+
+
+def test_missing_folder_and_weights_tell_where_to_get_them(tmp_path, capsys):
+    assert main([str(HPARAMS / "lung_srad.yaml"), "--pretrained", "null"]) == 2
+    assert "ICBHI_2017_Challenge" in "".join(capsys.readouterr().err.split())
+    assert main([str(HPARAMS / "lung_srad.yaml"), "--data_folder", str(tmp_path)]) == 2
+    assert "DASS/releases" in "".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("path", sorted(HPARAMS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_experiment_builds(path, tmp_path):
+    small = f"data_folder: x\npretrained: null\ndepths: [1, 1, 4, 1]\ndims: [8, 8, 8, 8]\noutput_folder: {tmp_path}"
+    base, changes = read_experiment(path, small)
+    hparams = load_experiment(base, changes)
+    assert base.name == "lung_srad.yaml"
+    assert hparams["classifier"].linear.out_features == 4
+    smoothed = [name for name, _ in hparams["embedding_model"].named_modules() if name.endswith("op.module")]
+    assert len(smoothed) == (0 if path.stem == "dass" else 2)
+
+
+def test_published_settings():
+    """The table of the method, value by value."""
+    base, changes = read_experiment(
+        HPARAMS / "lung_srad.yaml", "{data_folder: x, pretrained: null, dims: [8, 8, 8, 8]}"
+    )
+    hparams = load_experiment(base, changes)
+    published = {
+        "sample_rate": 16000,
+        "duration": 8.0,
+        "frames": 1024,
+        "depths": [2, 2, 20, 2],
+        "drop_path_rate": 0.3,
+        "gaussian_stage": 2,
+        "gaussian_blocks": [2, 3],
+        "gaussian_kernel": 5,
+        "gaussian_sigma": 3.0,
+        "gaussian_target": "ss2d",
+        "alpha_time": 1.0,
+        "alpha_frequency": 1.0,
+        "alpha_patch": 0.0,
+        "temperature": 0.2,
+        "stop_gradient": "clean",
+        "batch_size": 16,
+        "number_of_epochs": 50,
+        "lr": 5e-5,
+        "weight_decay": 1e-6,
+        "keep_previous": 0.5,
+    }
+    assert {key: hparams[key] for key in published} == published
+    assert hparams["opt_class"].func is torch.optim.Adam
