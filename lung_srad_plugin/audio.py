@@ -12,12 +12,10 @@ from pathlib import Path
 import soundfile
 import torch
 
+from lung_srad_plugin.datasets.annotation import END_TOLERANCE
 from lung_srad_plugin.errors import LungSRADError
 
 FADE_SECONDS = 1 / 16
-
-# An annotation may end this much later than the audio: a rounded end time. The cycle then ends with the audio.
-STOP_TOLERANCE_SECONDS = 0.1
 
 
 def load_recording(path, sample_rate=16000):
@@ -165,7 +163,7 @@ def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
         (samples,), the whole recording, not faded.
     start, stop : float, optional
         Times in seconds; the start and the end of the recording where left out. A ``stop`` up to
-        ``STOP_TOLERANCE_SECONDS`` after the end means the end.
+        ``END_TOLERANCE`` (0.05 s) after the end of the audio means the end.
     duration : float
         Of the result, in seconds.
     sample_rate : int
@@ -193,7 +191,7 @@ def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
     end = length if stop is None else stop
     if not 0 <= begin < end:
         raise LungSRADError(f"{name}: start {begin} s, stop {end} s; expected 0 <= start < stop")
-    if end > length + STOP_TOLERANCE_SECONDS or begin >= length:
+    if end > length + END_TOLERANCE or begin >= length:
         raise LungSRADError(f"{name}: the cycle {begin} s to {end} s lies beyond the audio, which ends at {length} s")
     try:
         cycle = fade(recording, sample_rate)[

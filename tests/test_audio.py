@@ -103,7 +103,7 @@ def test_without_times_the_whole_recording_is_read(tmp_path):
 
 def test_a_stop_slightly_after_the_end_means_the_end():
     recording = torch.randn(32000)
-    torch.testing.assert_close(cut_cycle(recording, 1.0, 2.08), cut_cycle(recording, 1.0, 2.0), atol=0, rtol=0)
+    torch.testing.assert_close(cut_cycle(recording, 1.0, 2.04), cut_cycle(recording, 1.0, 2.0), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_times_out_of_order_are_refused(tmp_path, start, stop):
         read_cycle(path, start, stop)
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0.0, 2.2), (2.0, 2.05), (5.0, 6.0), (0.0, float("inf"))])
+@pytest.mark.parametrize(("start", "stop"), [(0.0, 2.06), (2.0, 2.05), (5.0, 6.0), (0.0, float("inf"))])
 def test_times_beyond_the_audio_are_refused(tmp_path, start, stop):
     path = write(tmp_path / "noise.wav", np.zeros(32000))
     with pytest.raises(LungSRADError, match=r"noise\.wav: the cycle .* lies beyond the audio, which ends at 2\.0 s"):
