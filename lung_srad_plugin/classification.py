@@ -1,0 +1,247 @@
+"""What a classifier says of a recording, as typed results with the formats people open them in."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.labels import CLASSES
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One stretch of a recording and what the model says of it.
+
+    Arguments
+    ---------
+    start, end : float
+        Seconds from the beginning of the recording.
+    label : str
+        The most probable class.
+    probabilities : dict
+        Class name to probability; they sum to 1.
+    crackle, wheeze : float or None
+        Probability that the finding is heard, alone or with the other; None where the classes are not normal, crackle,
+        wheeze and both.
+    abnormal : float
+        Probability of any class but the first, which is the normal one.
+    """
+
+    start: float
+    end: float
+    label: str
+    probabilities: dict
+    crackle: float | None
+    wheeze: float | None
+    abnormal: float
+
+
+def make_segment(start, end, labels, probabilities):
+    """Return the ``Segment`` of some class probabilities.
+
+    Arguments
+    ---------
+    start, end : float
+        In seconds.
+    labels : sequence of str
+        The class names, the normal class first.
+    probabilities : sequence of float
+        One for each class.
+
+    Returns
+    -------
+    Segment
+
+    Example
+    -------
+    >>> segment = make_segment(0.0, 8.0, ("normal", "crackle", "wheeze", "both"), (0.1, 0.2, 0.3, 0.4))
+    >>> segment.label, round(segment.crackle, 6), round(segment.wheeze, 6), segment.abnormal
+    ('both', 0.6, 0.7, 0.9)
+    """
+    by_label = dict(zip(labels, (float(value) for value in probabilities), strict=True))
+    crackle = wheeze = None
+    if set(by_label) == set(CLASSES):
+        crackle = by_label["crackle"] + by_label["both"]
+        wheeze = by_label["wheeze"] + by_label["both"]
+    return Segment(
+        start=float(start),
+        end=float(end),
+        label=max(by_label, key=by_label.get),
+        probabilities=by_label,
+        crackle=crackle,
+        wheeze=wheeze,
+        abnormal=1.0 - by_label[labels[0]],
+    )
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something about a recording that a reader of the result should know.
+
+    Arguments
+    ---------
+    kind : str
+        ``clipping``, ``silence``, ``constant``, ``offset``, ``quiet`` or ``truncated``.
+    message : str
+        In one sentence.
+    start, end : float or None
+        Seconds, where the flaw has a place.
+    """
+
+    kind: str
+    message: str
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The result of one recording.
+
+    Arguments
+    ---------
+    file : str
+        The recording, as it was given.
+    duration : float
+        Its length in seconds.
+    sample_rate : int
+        Its own sample rate in Hz, before resampling.
+    channels : int
+        Its number of channels; they were averaged.
+    model : str
+        Which model spoke: the id in its ``config.json``.
+    kind : str
+        ``"cycles"`` where the segments are the cycles that were asked for, ``"timeline"`` where they are the merged
+        windows.
+    segments : tuple of Segment
+        In the order of time.
+    summary : Segment
+        The whole recording: the mean of the segments' probabilities, each counting by its length. A short finding in a
+        long recording hardly shows in a mean: look at the segments too.
+    flaws : tuple of Flaw
+        What the input checks found. Empty where they found nothing, which does not mean that it is a lung sound: that
+        cannot be known from here.
+
+    Example
+    -------
+    >>> labels = ("normal", "crackle", "wheeze", "both")
+    >>> segments = (make_segment(0, 4, labels, (1, 0, 0, 0)), make_segment(4, 8, labels, (0, 1, 0, 0)))
+    >>> result = Classification("a.wav", 8.0, 4000, 1, "demo", "timeline", segments, summarize(segments, labels))
+    >>> result.summary.crackle
+    0.5
+    >>> print(result.to_audacity(), end="")
+    0.000	4.000	normal 1.00
+    4.000	8.000	crackle 1.00
+    """
+
+    file: str
+    duration: float
+    sample_rate: int
+    channels: int
+    model: str
+    kind: str
+    segments: tuple
+    summary: Segment
+    flaws: tuple = ()
+
+    def to_dict(self):
+        """Return everything as dicts, lists, strings and numbers."""
+        result = asdict(self)
+        return {**result, "segments": list(result["segments"]), "flaws": list(result["flaws"])}
+
+    def to_json(self, indent=None):
+        """Return ``to_dict`` as JSON; one line where ``indent`` is None."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+
+    def rows(self):
+        """Return one flat dict for each segment: the columns of the table and of the CSV."""
+        return [
+            {
+                "file": self.file,
+                "start": segment.start,
+                "end": segment.end,
+                "label": segment.label,
+                **{f"p_{label}": value for label, value in segment.probabilities.items()},
+                # A class and a finding may share a name: "crackle alone" is not "crackle heard".
+                "any_crackle": segment.crackle,
+                "any_wheeze": segment.wheeze,
+                "abnormal": segment.abnormal,
+                "flaws": " ".join(sorted({flaw.kind for flaw in self.flaws if _touches(flaw, segment)})),
+                "model": self.model,
+            }
+            for segment in self.segments
+        ]
+
+    def to_csv(self, header=True):
+        """Return the segments as CSV, one row each; probabilities have six decimals."""
+        text = io.StringIO()
+        rows = self.rows()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        if header:
+            writer.writeheader()
+        for row in rows:
+            writer.writerow({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()})
+        return text.getvalue()
+
+    def to_dataframe(self):
+        """Return the segments as a ``pandas.DataFrame``, one row each.
+
+        Raises
+        ------
+        LungSRADError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise LungSRADError(
+                "to_dataframe() needs pandas, which is not installed; pip install pandas, or use to_csv()"
+            ) from None
+        return pandas.DataFrame(self.rows())
+
+    def to_audacity(self):
+        """Return a label track for Audacity (File, Import, Labels): start, end and label, tabs between.
+
+        Neighbouring segments of one class become one label, with their mean probability of that class.
+        """
+        lines = []
+        for run in _runs(self.segments):
+            length = sum(segment.end - segment.start for segment in run)
+            mass = sum((segment.end - segment.start) * segment.probabilities[segment.label] for segment in run)
+            lines.append(f"{run[0].start:.3f}\t{run[-1].end:.3f}\t{run[0].label} {mass / length:.2f}\n")
+        return "".join(lines)
+
+
+def summarize(segments, labels):
+    """Return one ``Segment`` from the first start to the last end: the mean, weighted by length.
+
+    Arguments
+    ---------
+    segments : sequence of Segment
+        At least one.
+    labels : sequence of str
+        The class names, the normal class first.
+    """
+    lengths = [segment.end - segment.start for segment in segments]
+    mean = [
+        sum(length * segment.probabilities[label] for length, segment in zip(lengths, segments, strict=True))
+        / sum(lengths)
+        for label in labels
+    ]
+    return make_segment(min(s.start for s in segments), max(s.end for s in segments), labels, mean)
+
+
+def _touches(flaw, segment):
+    return flaw.start is None or (flaw.start < segment.end and flaw.end > segment.start)
+
+
+def _runs(segments):
+    """Group neighbours of one label that touch each other; the place of a gap starts a new group."""
+    groups, gaps, previous = [], 0, None
+    for segment in segments:
+        gaps += previous is not None and segment.start != previous.end
+        groups.append((gaps, segment.label, segment))
+        previous = segment
+    return [[item[2] for item in run] for _, run in groupby(groups, key=lambda item: item[:2])]
