@@ -5,95 +5,140 @@ from functools import lru_cache
 
 import numba
 import torch
+import torch.nn.functional as F
 
 from lung_srad_plugin.scan import cpu_kernels
+from lung_srad_plugin.scan.cpu_vectors import LANES
 from lung_srad_plugin.scan.reference import traversals, widest
+
+# The backward pass holds the gradient of the step sizes of a few clips at a time. Below 32 MiB the C library reuses
+# memory; above, it asks the system for new pages each time, which costs more than the arithmetic.
+_BUFFER_BYTES = 16 * 2**20
 
 
 def cross_scan_cpu(x, delta, B, C, A, D, delta_bias):
     """Scan a map along the four traversals; see ``cross_scan``."""
-    batch, height, width, channels = x.shape
-    y = _Scan.apply(
-        *(value.flatten(1, 2) for value in (x, delta, B, C)), A, D, delta_bias, True, _orders(height, width)
-    )
-    return y.view(batch, height, width, channels)
+    return _cross(x, delta, None, B, C, A, D, delta_bias)
+
+
+def cross_scan_projected_cpu(x, dt, dt_weight, B, C, A, D, delta_bias):
+    """Scan a map along the four traversals; see ``cross_scan_projected``."""
+    return _cross(x, dt, dt_weight.mT, B, C, A, D, delta_bias)
 
 
 def selective_scan_cpu(u, delta, A, B, C, D=None, delta_bias=None, delta_softplus=False):
     """Scan a sequence; see ``selective_scan``."""
     batch, channels, length = u.shape
     groups = B.shape[1] if B.dim() == 4 else 1
-    D = u.new_zeros(channels) if D is None else D
-    delta_bias = u.new_zeros(channels) if delta_bias is None else delta_bias
+    D = A.new_zeros(channels) if D is None else D
+    delta_bias = A.new_zeros(channels) if delta_bias is None else delta_bias
 
-    def split(value):
-        return value.chunk(groups)
+    def of_group(value, g):
+        """One group of (batch, groups x n, L) as (batch, L, n)."""
+        return value.reshape(batch, groups, -1, length)[:, g].mT
 
-    def by_position(value, group):
-        return value.view(batch, groups, -1, length)[:, group].mT
+    def scan(g):
+        u_g, delta_g, B_g, C_g = (of_group(value, g) for value in (u, delta, B, C))
+        A_g, D_g, bias_g = (value.chunk(groups)[g].unsqueeze(0) for value in (A, D, delta_bias))
+        steps, B_g, C_g = (value.unsqueeze(2) for value in (delta_g, B_g, C_g))
+        return _scan(u_g, steps, None, B_g, C_g, A_g, D_g, bias_g, delta_softplus, _sequence(length))
 
-    y = [
-        _Scan.apply(
-            by_position(u, g),
-            by_position(delta, g).unsqueeze(2),
-            by_position(B, g).unsqueeze(2),
-            by_position(C, g).unsqueeze(2),
-            split(A)[g][None],
-            split(D)[g][None],
-            split(delta_bias)[g][None],
-            delta_softplus,
-            _sequence(length),
-        )
-        for g in range(groups)
-    ]
-    return torch.cat(y, dim=-1).mT
+    return torch.cat([scan(g) for g in range(groups)], dim=-1).mT
+
+
+def _cross(x, steps, weight, B, C, A, D, bias):
+    x_flat, steps, B, C = (value.flatten(1, 2) for value in (x, steps, B, C))
+    return _scan(x_flat, steps, weight, B, C, A, D, bias, True, _cross_order(*x.shape[1:3])).view(x.shape)
+
+
+def _scan(x, steps, weight, B, C, A, D, bias, use_softplus, order):
+    """``_Scan`` for any number of channels: it wants whole vectors."""
+    channels = x.shape[-1]
+    missing = -channels % LANES
+    if missing:
+        x, D, bias = (F.pad(value, (0, missing)) for value in (x, D, bias))
+        A = F.pad(A, (0, 0, 0, missing))
+        if weight is None:
+            steps = F.pad(steps, (0, missing))
+        else:
+            weight = F.pad(weight, (0, missing))
+    y = _Scan.apply(x, steps, weight, B, C, A, D, bias, use_softplus, order)
+    return y[..., :channels].contiguous() if missing else y
+
+
+class _Scan(torch.autograd.Function):
+    """x (b, p, c), steps (b, p, k, c) or (b, p, k, r), weight None or (k, r, c), B and C (b, p, k, n), A (k, c, n), D
+    and bias (k, c); order as in the kernels."""
+
+    @staticmethod
+    def forward(ctx, x, steps, weight, B, C, A, D, bias, use_softplus, order):
+        given = (x, steps, weight, B, C, A, D, bias)
+        ctx.types = [None if value is None else value.dtype for value in given]
+        wide = widest(x, steps)
+        x, steps, weight, B, C, A, D, bias = (None if value is None else value.to(wide) for value in given)
+        x, steps, B, C, bias = (value.contiguous() for value in (x, steps, B, C, bias))
+        weight = None if weight is None else weight.contiguous()
+        A = A.mT.contiguous()
+        rate = A * math.log2(math.e)
+        D = D.sum(0)
+        y = torch.empty_like(x)
+        keep = any(ctx.needs_input_grad)
+        chunks = -(-order.shape[1] // cpu_kernels.CHUNK) if keep else 0
+        kept = x.new_empty(x.shape[0], len(order), chunks, *A.shape[1:])
+        _run(cpu_kernels.forward, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept)
+        ctx.save_for_backward(x, steps, weight, B, C, rate, A, D, bias, kept)
+        ctx.use_softplus, ctx.order = use_softplus, order
+        return y.to(ctx.types[0])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, dy):
+        x, steps, weight, B, C, rate, A, D, bias, kept = ctx.saved_tensors
+        batch, positions, channels = x.shape
+        dy = dy.to(x.dtype).contiguous()
+        dx, dB, dC = torch.empty_like(x), torch.empty_like(B), torch.empty_like(C)
+        dA, dD, dbias = (x.new_zeros(batch, *value.shape) for value in (A, D, bias))
+        dsteps = torch.empty_like(steps)
+        dweight = None if weight is None else torch.zeros_like(weight)
+
+        clip = positions * len(bias) * channels
+        several = min(batch, max(1, _BUFFER_BYTES // (clip * x.element_size())))
+        buffer = None if weight is None else x.new_empty(several, positions, *bias.shape)
+        for first in range(0, batch, several):
+            part = slice(first, min(first + several, batch))
+            to_raw = dsteps[part] if weight is None else buffer[: part.stop - first]
+            dB_blocks, dC_blocks = (value.new_empty(channels // LANES, *value[part].shape) for value in (B, C))
+            _run(
+                cpu_kernels.backward, dy[part], x[part], steps[part], weight, B[part], C[part], rate, A, D, bias,
+                ctx.use_softplus, ctx.order, kept[part],
+                dx[part], to_raw, dB_blocks, dC_blocks, dA[part], dD[part], dbias[part],
+            )  # fmt: skip
+            torch.sum(dB_blocks, 0, out=dB[part])
+            torch.sum(dC_blocks, 0, out=dC[part])
+            if weight is not None:
+                _project_back(to_raw, steps[part], weight, dsteps[part], dweight)
+
+        gradients = (dx, dsteps, dweight, dB, dC, dA.sum(0).mT, dD.sum(0).expand(len(bias), -1), dbias.sum(0))
+        typed = (None if kind is None else value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True))
+        return *typed, None, None
+
+
+def _project_back(to_raw, steps, weight, dsteps, dweight):
+    """Fill ``dsteps`` (b, p, k, r) and add to ``dweight`` (k, r, c), given their product's gradient (b, p, k, c)."""
+    with torch.autocast("cpu", enabled=False):
+        by_traversal = to_raw.flatten(0, 1).transpose(0, 1)
+        dsteps.flatten(0, 1).copy_(torch.bmm(by_traversal, weight.mT).transpose(0, 1))
+        dweight.baddbmm_(steps.flatten(0, 1).transpose(0, 1).mT, by_traversal)
 
 
 @lru_cache(maxsize=64)
-def _orders(height, width):
+def _cross_order(height, width):
     return traversals(height, width).numpy()
 
 
 @lru_cache(maxsize=64)
 def _sequence(length):
     return torch.arange(length)[None].numpy()
-
-
-class _Scan(torch.autograd.Function):
-    """Positions by channels; x (b, p, c), delta (b, p, k, c), B and C (b, p, k, n), A (k, c, n), D and bias (k, c)."""
-
-    @staticmethod
-    def forward(ctx, x, delta, B, C, A, D, bias, softplus, order):
-        given = (x, delta, B, C, A, D, bias)
-        wide = widest(x, delta)
-        x, delta, B, C, bias = (value.to(wide).contiguous() for value in (x, delta, B, C, bias))
-        A = A.to(wide).mT.contiguous()
-        rate = A * math.log2(math.e)
-        D = D.to(wide).sum(0)
-        y = torch.empty_like(x)
-        chunks = -(-order.shape[1] // cpu_kernels.CHUNK)
-        kept = x.new_empty(x.shape[0], order.shape[0], chunks, *A.shape[1:])
-        _run(cpu_kernels.forward, x, delta, B, C, rate, D, bias, softplus, order, y, kept)
-        ctx.save_for_backward(x, delta, B, C, rate, A, D, bias, kept)
-        ctx.softplus, ctx.order, ctx.types = softplus, order, [value.dtype for value in given]
-        return y.to(ctx.types[0])
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, dy):
-        x, delta, B, C, rate, A, D, bias, kept = ctx.saved_tensors
-        dy = dy.to(x.dtype).contiguous()
-        blocks = -(-x.shape[2] // cpu_kernels.BLOCK)
-        dx, ddelta = torch.empty_like(x), torch.empty_like(delta)
-        dB, dC = x.new_empty(blocks, *B.shape), x.new_empty(blocks, *C.shape)
-        dA, dbias = x.new_zeros(x.shape[0], *A.shape), x.new_zeros(x.shape[0], *bias.shape)
-        _run(
-            cpu_kernels.backward, dy, x, delta, B, C, rate, A, D, bias, ctx.softplus, ctx.order, kept,
-            dx, ddelta, dB, dC, dA, dbias,
-        )  # fmt: skip
-        dD = (dy * x).sum((0, 1)).expand(len(bias), -1)
-        gradients = (dx, ddelta, dB.sum(0), dC.sum(0), dA.sum(0).mT, dD, dbias.sum(0))
-        return *(value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True)), None, None
 
 
 def _run(kernel, *arguments):

@@ -133,22 +133,75 @@ def cross_scan(x, delta, B, C, A, D, delta_bias, backend=None):
     >>> cross_scan(x, ones, ones, ones, keep, torch.zeros(4, 1), step_of_one).flatten()
     tensor([6., 6.])
     """
-    _check_rank("x", x, 4, "(batch, H, W, channels)")
-    place, channels = tuple(x.shape[:3]), x.shape[3]
-    states = A.shape[2] if A.dim() == 3 else "N"
-    expected = {
-        "x": (x, (*place, channels)),
-        "delta": (delta, (*place, 4, channels)),
-        "B": (B, (*place, 4, states)),
-        "C": (C, (*place, 4, states)),
-        "A": (A, (4, channels, states)),
-        "D": (D, (4, channels)),
-        "delta_bias": (delta_bias, (4, channels)),
-    }
-    _check(expected)
+    _check_map(x, delta, None, None, B, C, A, D, delta_bias)
     name = _choose(backend, x)
     scan = cross_scan_reference if name == "reference" else _load(name, "cross_scan")
     return scan(x, delta, B, C, A, D, delta_bias)
+
+
+def cross_scan_projected(x, dt, dt_weight, B, C, A, D, delta_bias, backend=None):
+    """``cross_scan`` with step sizes of low rank, ``delta[..., k, :] = dt_weight[k] @ dt[..., k, :]``.
+
+    This is how SS2D makes them. The ``cpu`` backend multiplies on the way, so that ``delta``, four times as large as
+    the map, is never in memory, neither forward nor for the backward pass; the others multiply first.
+
+    Arguments
+    ---------
+    x : torch.Tensor
+        Map, channels last, (batch, H, W, channels).
+    dt : torch.Tensor
+        (batch, H, W, 4, rank).
+    dt_weight : torch.Tensor
+        (4, channels, rank).
+    B, C, A, D, delta_bias : torch.Tensor
+        As in ``cross_scan``.
+    backend : str, optional
+        As in ``selective_scan``.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, H, W, channels), in the type of ``x``.
+
+    Raises
+    ------
+    LungSRADError
+        Where a shape or type does not fit, or the backend cannot serve these tensors.
+
+    Example
+    -------
+    >>> x, dt, dt_weight = torch.ones(1, 1, 2, 1), torch.ones(1, 1, 2, 4, 3), torch.full((4, 1, 3), 1 / 3)
+    >>> ones, keep = torch.ones(1, 1, 2, 4, 1), torch.full((4, 1, 1), -1e-9)
+    >>> step_of_one = torch.full((4, 1), 1.0).expm1().log() - 1
+    >>> cross_scan_projected(x, dt, dt_weight, ones, ones, keep, torch.zeros(4, 1), step_of_one).flatten()
+    tensor([6., 6.])
+    """
+    _check_map(x, None, dt, dt_weight, B, C, A, D, delta_bias)
+    name = _choose(backend, x)
+    if name == "cpu":
+        return _load(name, "cross_scan_projected")(x, dt, dt_weight, B, C, A, D, delta_bias)
+    delta = torch.einsum("bhwkr,kcr->bhwkc", dt, dt_weight)
+    return cross_scan(x, delta, B, C, A, D, delta_bias, backend=name)
+
+
+def _check_map(x, delta, dt, dt_weight, B, C, A, D, delta_bias):
+    _check_rank("x", x, 4, "(batch, H, W, channels)")
+    place, channels = tuple(x.shape[:3]), x.shape[3]
+    states = A.shape[2] if A.dim() == 3 else "N"
+    rank = dt_weight.shape[-1] if dt_weight is not None else None
+    _check(
+        {
+            "x": (x, (*place, channels)),
+            "delta": (delta, (*place, 4, channels)),
+            "dt": (dt, (*place, 4, rank)),
+            "dt_weight": (dt_weight, (4, channels, rank)),
+            "B": (B, (*place, 4, states)),
+            "C": (C, (*place, 4, states)),
+            "A": (A, (4, channels, states)),
+            "D": (D, (4, channels)),
+            "delta_bias": (delta_bias, (4, channels)),
+        }
+    )
 
 
 def _choose(backend, tensor):

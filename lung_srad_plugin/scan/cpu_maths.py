@@ -1,0 +1,103 @@
+"""The functions the scan needs, of vectors: polynomials in fp32, the C library lane by lane in fp64.
+
+The polynomials were fitted to the smallest relative error with Lawson's iteration.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, types
+from numba.extending import overload
+
+from lung_srad_plugin.scan.cpu_vectors import (
+    at_least,
+    at_most,
+    fma,
+    if_negative,
+    lane_by_lane,
+    minus_absolute,
+    times_power_of_two,
+)
+
+_f = np.float32
+_LOG2E = _f(math.log2(math.e))
+_LOG2E_REST = _f(math.log2(math.e) - float(_LOG2E))
+# Adding this to a number rounds it to an integer, which then sits in the low bits.
+_ROUND = _f(1.5 * 2**23)
+_ZERO, _ONE, _LOWEST, _HIGHEST, _SMALLEST_LOG = _f(0), _f(1), _f(-126), _f(128), _f(-87)
+# 2**r for r in [-1/2, 1/2] to 2e-9, and exactly 1 at 0, lest a long memory grow.
+_P1, _P2, _P3 = _f(0.6931471824645996), _f(0.24022646248340607), _f(0.05550328642129898)
+_P4, _P5, _P6 = _f(0.009618489071726799), _f(0.0013399930903688073), _f(0.0001534580806037411)
+# log(1 + e) / e for e in [0, 1] to 3e-8.
+_Q0, _Q1, _Q2 = _f(0.9999999403953552), _f(-0.4999949336051941), _f(0.3331909477710724)
+_Q3, _Q4, _Q5 = _f(-0.2484297752380371), _f(0.1910598874092102), _f(-0.1366320699453354)
+_Q6, _Q7, _Q8 = _f(0.07822549343109131), _f(-0.029504956677556038), _f(0.005232624243944883)
+
+_power_of_two = lane_by_lane(lambda t: 2.0**t)
+_exponential_of_minus_size = lane_by_lane(lambda d: math.exp(-abs(d)))
+_log_of_one_plus = lane_by_lane(lambda e: math.log1p(e))
+
+
+def decay(t):
+    """2**t"""
+
+
+def small_exponential(d):
+    """exp(-abs(d)), in (0, 1], from which ``softplus`` and ``sigmoid`` follow."""
+
+
+def softplus(d, e):
+    """log(1 + exp(d)), given ``e = small_exponential(d)``: max(d, 0) + log(1 + e)."""
+
+
+@njit
+def sigmoid(d, e):
+    """1 / (1 + exp(-d)), the slope of ``softplus``, given ``e = small_exponential(d)``."""
+    return if_negative(d, e, 1) / (e + 1)
+
+
+@overload(decay)
+def _decay(t):
+    if t.dtype == types.float32:
+
+        def single(t):
+            t = at_most(at_least(t, _LOWEST), _HIGHEST)
+            rounded = t + _ROUND
+            return _power(rounded, t - (rounded - _ROUND))
+
+        return single
+    return lambda t: _power_of_two(t)
+
+
+@overload(small_exponential)
+def _small_exponential(d):
+    if d.dtype == types.float32:
+
+        def single(d):
+            d = at_least(minus_absolute(d), _SMALLEST_LOG)
+            rounded = fma(d, _LOG2E, _ROUND)
+            # The exponent is split in two numbers: one would lose digits where it is large.
+            rest = fma(d, _LOG2E, _ROUND - rounded)
+            return _power(rounded, fma(d, _LOG2E_REST, rest))
+
+        return single
+    return lambda d: _exponential_of_minus_size(d)
+
+
+@overload(softplus)
+def _softplus(d, e):
+    if d.dtype == types.float32:
+
+        def single(d, e):
+            ratio = fma(fma(fma(fma(e, _Q8, _Q7), e, _Q6), e, _Q5), e, _Q4)
+            ratio = fma(fma(fma(fma(ratio, e, _Q3), e, _Q2), e, _Q1), e, _Q0)
+            return fma(e, ratio, at_least(d, _ZERO))
+
+        return single
+    return lambda d, e: at_least(d, 0.0) + _log_of_one_plus(e)
+
+
+@njit
+def _power(rounded, r):
+    fraction = fma(fma(fma(fma(fma(fma(r, _P6, _P5), r, _P4), r, _P3), r, _P2), r, _P1), r, _ONE)
+    return times_power_of_two(fraction, rounded)
