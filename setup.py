@@ -30,17 +30,23 @@ setup(
         "soundfile",
         "safetensors",
         "scikit-learn",
+        "scipy",
         "matplotlib",
         "rich",
         "typer",
     ],
     extras_require={
         "cuda": ["mamba-ssm", "causal-conv1d"],
+        # Export to ONNX, and running what was exported.
+        "onnx": ["onnx", "onnxscript", "onnxruntime"],
+        # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer.
+        "bench": ["transformers"],
         "test": [
             "pytest",
             "pytest-xdist",
             "hypothesis",
             "ruff",
+            "torchmetrics",
             # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],

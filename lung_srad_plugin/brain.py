@@ -14,9 +14,9 @@ from torch.nn.functional import nll_loss
 from torch.nn.parallel import DistributedDataParallel
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.metrics import confusion_counts, scores_of_confusion
+from lung_srad_plugin.metrics import confusion_counts
 from lung_srad_plugin.patch_mix import draw_patch_mix
-from lung_srad_plugin.training_state import TrainingState
+from lung_srad_plugin.training_state import TrainingState, epoch_scores
 
 
 @dataclass
@@ -63,7 +63,7 @@ class LungSoundBrain(sb.Brain):
         if projector is not None and not self.alphas:
             # Left out of the graph, it must not wait for gradients in distributed training.
             projector.requires_grad_(False)
-        self.state = TrainingState(len(self.hparams.labels))
+        self.state = TrainingState(self.hparams.labels)
         self.checkpointer.add_recoverable("state", self.state)
         self.test_set = None
         self.predictions = None
@@ -164,7 +164,7 @@ class LungSoundBrain(sb.Brain):
     def _stats(self, predictions):
         loss = nll_loss(torch.from_numpy(predictions.log_probs), torch.from_numpy(predictions.targets))
         confusion = confusion_counts(predictions.targets, predictions.classes, len(self.hparams.labels))
-        return {"cross_entropy": float(loss), **scores_of_confusion(confusion)}
+        return {"cross_entropy": float(loss), **epoch_scores(confusion, self.hparams.labels)}
 
     def _gather(self):
         """Join the batches of all processes, in the order of the IDs."""

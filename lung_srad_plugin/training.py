@@ -130,6 +130,15 @@ def load_manifests(hparams):
     """Validate the three manifests together; return their ``ManifestsSummary`` and their rows by part."""
     paths = [hparams[f"{part}_csv"] for part in PARTS]
     summary = validate_manifests(*paths, labels=hparams["labels"], data_root=hparams["data_folder"])
+    normal = hparams["labels"][0]
+    for part, path in zip(PARTS[1:], paths[1:], strict=True):
+        counts = getattr(summary, part).labels
+        if counts[normal] in (0, sum(counts.values())):
+            raise LungSRADError(f"{path}: needs {normal} and other cycles to be scored; it has {counts}")
+    if len(summary.train.rows) < hparams["batch_size"]:
+        raise LungSRADError(
+            f"{paths[0]}: {len(summary.train.rows)} cycles make no batch of {hparams['batch_size']}; lower batch_size"
+        )
     return summary, {part: getattr(summary, part).rows for part in PARTS}
 
 

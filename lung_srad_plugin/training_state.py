@@ -5,7 +5,18 @@ import json
 import numpy as np
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 
-from lung_srad_plugin.metrics import scores_of_confusion
+from lung_srad_plugin.metrics import per_class_recall, scores_of_confusion
+
+
+def epoch_scores(confusion, labels):
+    """Return what is logged of a stage: ``specificity``, ``sensitivity``, ``score``, and ``recall`` by class.
+
+    Example
+    -------
+    >>> epoch_scores(np.array([[3, 1], [1, 1]]), ["normal", "crackle"])
+    {'specificity': 75.0, 'sensitivity': 50.0, 'score': 62.5, 'recall': {'normal': 75.0, 'crackle': 50.0}}
+    """
+    return {**scores_of_confusion(confusion), "recall": per_class_recall(confusion, labels)}
 
 
 @register_checkpoint_hooks
@@ -14,8 +25,8 @@ class TrainingState:
 
     Arguments
     ---------
-    classes : int
-        The number of classes.
+    labels : list of str
+        The class names, the normal class first.
 
     Attributes
     ----------
@@ -24,15 +35,15 @@ class TrainingState:
 
     Example
     -------
-    >>> state = TrainingState(classes=2)
+    >>> state = TrainingState(["normal", "crackle"])
     >>> state.add({"loss": 1.0}, targets=[0, 1], predictions=[0, 0])
     >>> state.add({"loss": 2.0}, targets=[0, 1], predictions=[0, 1])
     >>> state.summary()["loss"], state.summary()["sensitivity"]
     (1.5, 50.0)
     """
 
-    def __init__(self, classes):
-        self.classes = classes
+    def __init__(self, labels):
+        self.labels = list(labels)
         self.history = []
         self.reset()
 
@@ -40,7 +51,7 @@ class TrainingState:
         """Forget the epoch under way."""
         self.batches = 0
         self.sums = {}
-        self.confusion = np.zeros((self.classes, self.classes), dtype=np.int64)
+        self.confusion = np.zeros((len(self.labels), len(self.labels)), dtype=np.int64)
 
     def add(self, losses, targets, predictions):
         """Count one batch: its losses by name, the classes of its cycles and the predicted ones."""
@@ -50,9 +61,9 @@ class TrainingState:
         np.add.at(self.confusion, (np.asarray(targets), np.asarray(predictions)), 1)
 
     def summary(self):
-        """Return the mean losses and the scores of the epoch under way as one flat dict."""
+        """Return the mean losses, the scores and the recall by class of the epoch under way."""
         means = {name: total / self.batches for name, total in self.sums.items()}
-        return {**means, **scores_of_confusion(self.confusion)}
+        return {**means, **epoch_scores(self.confusion, self.labels)}
 
     @mark_as_saver
     def save(self, path):

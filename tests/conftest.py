@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
+from speechbrain.utils.importutils import LazyModule
 
 SHARED = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "shared"))
+
+# Hypothesis reads the __file__ of every module; asking SpeechBrain's lazy ones for it would import their missing parts.
+LazyModule.__file__ = None
+
+# A slow machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Tests run in several processes; one thread each keeps them from fighting over the cores.
 torch.set_num_threads(1)

@@ -170,14 +170,16 @@ def test_checkpoint_cut_off_by_a_kill_is_not_resumed_from(run, data, tmp_path):
 
 
 def test_two_processes_train_one_model_and_test_every_cycle_once(data, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     # 11 test cycles do not divide by two.
     rows = (data / "test.csv").read_text(encoding="utf-8").splitlines()[:-1]
     odd = tmp_path / "odd.csv"
     odd.write_text("\n".join(rows) + "\n", encoding="utf-8")
     backend = ("--distributed_backend", "gloo", "--device", "cpu")
     arguments = toy_arguments(data, tmp_path / "run", *backend, test_csv=odd)
-    done = subprocess.run([*command, str(RECIPE), *arguments], env=SINGLE_THREAD, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, str(RECIPE), *arguments], env=SINGLE_THREAD, capture_output=True, text=True, timeout=240
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))
     assert results["selected"]["last"]["cycles"] == 11
