@@ -266,7 +266,7 @@ def _sound(annotation, patient, place, anatomy, rng):
     rate, disease = patient.device.sample_rate, _DISEASES[patient.diagnosis]
     samples = int((annotation[-1][1] + rng.uniform(0.1, 0.5)) * rate)
     # Over the trachea sounds are harsher: the spectrum reaches 850 to 1600 Hz (Gavriely et al., 1981).
-    corner = anatomy["corner"] * (2.5 if place == "Tc" else 1.0)
+    corner = anatomy["corner"] * (2.0 if place == "Tc" else 1.0)
     inspiration = breath_noise(samples, rate, corner, rng.uniform(12.7, 15.2), rng)
     expiration = breath_noise(samples, rate, corner, rng.uniform(13.4, 20.3), rng)
     flow_in, flow_out = np.zeros(samples), np.zeros(samples)
@@ -311,7 +311,7 @@ def _add_crackles(events, start, turn, rest, fine, rate, rng):
         widths = (1.1e-3, 1.7e-3), (10.2e-3, 13e-3)
     for time in times:
         wave = crackle(rng.uniform(*widths[0]), rng.uniform(*widths[1]), rate)
-        _add(events, time, rng.choice([-1, 1]) * rng.uniform(5.0, 14.0) * wave, rate)
+        _add(events, time, rng.choice([-1, 1]) * rng.uniform(8.0, 16.0) * wave, rate)
 
 
 def _add_wheezes(events, start, turn, rest, hertz, rate, rng):
@@ -322,4 +322,4 @@ def _add_wheezes(events, start, turn, rest, hertz, rate, rng):
         onset = begin + (end - begin - duration) * rng.uniform()
         first = hertz * rng.uniform(0.9, 1.1)
         wave = wheeze(first, first * rng.uniform(0.85, 1.1), duration, rate, phase=rng.uniform(0, 2 * np.pi))
-        _add(events, onset, rng.uniform(0.8, 2.0) * wave, rate)
+        _add(events, onset, rng.uniform(1.2, 2.5) * wave, rate)
