@@ -20,6 +20,7 @@ import soundfile
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, findings_of
 from lung_srad_plugin.sounds import breath_noise, crackle, heart_sounds, stethoscope, wheeze
+from lung_srad_plugin.version import __version__
 
 DESCRIPTION_FILE = "SYNTHETIC.json"
 FIRST_PATIENT = 901
@@ -81,8 +82,8 @@ class _Patient:
 def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
     """Write an ICBHI-shaped folder of synthetic lung sounds.
 
-    The same settings give the same bytes (with the same version of NumPy). The folder appears when it is complete; a
-    complete one of the same settings is left as it is.
+    The same settings give the same bytes (with the same versions of this package and of NumPy). The folder appears when
+    it is complete; a complete one of the same settings and version is left as it is.
 
     Arguments
     ---------
@@ -93,7 +94,7 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
     recordings : int
         Recordings of each patient, at different places of the chest, 1 to 7. Each lasts 14 to 17 s, some 5 cycles.
     seed : int
-        Of everything random.
+        Of everything random, 0 or more.
     progress : bool
         Whether to show a progress bar.
 
@@ -121,8 +122,10 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
         )
     if not 1 <= recordings <= len(LOCATIONS):
         raise LungSRADError(f"recordings={recordings}: expected 1 to {len(LOCATIONS)}, one for each place of the chest")
+    if seed < 0:
+        raise LungSRADError(f"seed={seed}: expected a whole number from 0 on")
     folder = Path(os.fspath(folder))
-    settings = {"patients": patients, "recordings": recordings, "seed": seed}
+    settings = {"patients": patients, "recordings": recordings, "seed": seed, "version": __version__}
     present = _present(folder, settings)
     if present is not None:
         return present
@@ -155,9 +158,9 @@ def _present(folder, settings):
             f"{folder} is not empty and holds no synthetic sounds; choose another folder or empty this one"
         )
     description = json.loads(description_file.read_text(encoding="utf-8"))
-    if description["settings"] != settings:
+    if description.get("settings") != settings:
         raise LungSRADError(
-            f"{folder} holds synthetic sounds of other settings, {description['settings']} instead of {settings}; "
+            f"{folder} holds synthetic sounds of other settings, {description.get('settings')} instead of {settings}; "
             "choose another folder or delete this one"
         )
     return description

@@ -239,7 +239,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-def test_a_complete_folder_of_the_same_settings_is_left_as_it_is(tmp_path):
+def test_a_complete_folder_of_the_same_settings_is_left_as_it_is(tmp_path, monkeypatch):
     folder = tmp_path / "deep" / "data"
     first = synthesize_icbhi(str(folder), patients=5, recordings=1, progress=False)
     times = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
@@ -247,6 +247,9 @@ def test_a_complete_folder_of_the_same_settings_is_left_as_it_is(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == times
     with pytest.raises(LungSRADError, match=r"holds synthetic sounds of other settings.*choose another folder"):
         synthesize_icbhi(folder, patients=5, recordings=1, seed=9, progress=False)
+    monkeypatch.setattr("lung_srad_plugin.synthetic.__version__", "0.0.0")
+    with pytest.raises(LungSRADError, match=r"instead of .*'version': '0\.0\.0'"):
+        synthesize_icbhi(folder, patients=5, recordings=1, progress=False)
 
 
 def test_an_empty_folder_is_filled_and_any_other_is_refused(tmp_path):
@@ -270,7 +273,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("setting", [{"patients": 4}, {"recordings": 0}, {"recordings": 8}])
+@pytest.mark.parametrize("setting", [{"patients": 4}, {"recordings": 0}, {"recordings": 8}, {"seed": -1}])
 def test_settings_out_of_range_are_refused(tmp_path, setting):
     with pytest.raises(LungSRADError, match=f"{next(iter(setting))}={next(iter(setting.values()))}: expected"):
         synthesize_icbhi(tmp_path / "data", **setting, progress=False)
