@@ -1,7 +1,9 @@
 """The scan on a CPU, compiled by numba for the processor at hand."""
 
 import math
+from contextlib import nullcontext
 from functools import lru_cache
+from threading import Lock
 
 import numba
 import torch
@@ -14,6 +16,7 @@ from lung_srad_plugin.scan.reference import traversals, widest
 # The backward pass holds the gradient of the step sizes of a few clips at a time. Below 32 MiB the C library reuses
 # memory; above, it asks the system for new pages each time, which costs more than the arithmetic.
 _BUFFER_BYTES = 16 * 2**20
+_ONE_CALL = Lock()
 
 
 def cross_scan_cpu(x, delta, B, C, A, D, delta_bias):
@@ -142,5 +145,11 @@ def _sequence(length):
 
 
 def _run(kernel, *arguments):
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-    kernel(*(value.detach().numpy() if isinstance(value, torch.Tensor) else value for value in arguments))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:
+        # Where numba and torch share one OpenMP, numba's start sets the number of threads of both.
+        torch.set_num_threads(threads)
+    # Numba's own pool, its last resort where there is no OpenMP, ends the process when two threads call it at once.
+    with _ONE_CALL if numba.threading_layer() == "workqueue" else nullcontext():
+        kernel(*(value.detach().numpy() if isinstance(value, torch.Tensor) else value for value in arguments))
