@@ -29,7 +29,7 @@ $(VENV)/.installed: setup.py pyproject.toml lung_srad_plugin/version.py
 		{ echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV): torch is large, so the first time takes a while."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || echo "uv is not available here; installing with pip, which is slower."
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[test]"; \
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode -e ".[test]"; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"; fi
 	@touch $@
 

@@ -58,7 +58,6 @@ def train(arguments):
     sb.create_experiment_directory(
         hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
     )
-    torch.manual_seed(hparams["seed"])
 
     split = prepare_data(hparams)
     manifests, rows = load_manifests(hparams)
