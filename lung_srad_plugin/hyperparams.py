@@ -1,9 +1,10 @@
 """Reading an experiment: a HyperPyYAML file, the file it builds on, and overrides from the command line."""
 
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
-from hyperpyyaml import load_hyperpyyaml
+from hyperpyyaml import load_hyperpyyaml, resolve_references
 from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
@@ -25,7 +26,7 @@ CURES = {
 }
 
 
-def read_experiment(path, overrides=""):
+def read_experiment(path, overrides="", origin="the command line"):
     """Join an experiment with what it builds on.
 
     A file whose key ``base`` names another file, relative to its own folder, holds nothing but what it changes there.
@@ -37,6 +38,8 @@ def read_experiment(path, overrides=""):
         The experiment's yaml file.
     overrides : str
         Yaml text of keys and values that replace the file's, as SpeechBrain makes it of ``--key value``.
+    origin : str
+        Where the overrides come from, for messages.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def read_experiment(path, overrides=""):
     path = Path(path)
     changes = []
     if overrides:
-        changes.append((_parse(overrides, "the command line"), "the command line"))
+        changes.append((parse_keys(overrides, origin), origin))
     seen = []
     tree = _parse_file(path)
     while "base" in tree:
@@ -73,10 +76,10 @@ def read_experiment(path, overrides=""):
             raise LungSRADError(f"{path}: its `base` leads back to itself")
         tree = _parse_file(path)
     merged = {}
-    for change, origin in reversed(changes):
+    for change, source in reversed(changes):
         unknown = sorted(set(change) - set(tree))
         if unknown:
-            raise LungSRADError(f"{origin}: {', '.join(unknown)} is no key of {path}, so it would change nothing")
+            raise LungSRADError(f"{source}: {', '.join(unknown)} is no key of {path}, so it would change nothing")
         recursive_update(merged, change)
     return path, merged
 
@@ -89,14 +92,66 @@ def load_experiment(base, changes):
     LungSRADError
         Where a value is missing that only the user can give.
     """
-    with open(base, encoding="utf-8") as file:
-        try:
-            return load_hyperpyyaml(file, changes)
-        except ValueError as error:
-            for key, cure in CURES.items():
-                if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
-                    raise LungSRADError(f"{base}: {cure}") from None
-            raise
+    with open(base, encoding="utf-8") as file, _told_what_is_missing(base):
+        return load_hyperpyyaml(file, changes)
+
+
+def experiment_settings(base, changes):
+    """Return what each key of an experiment comes to, without building its objects.
+
+    Two experiments with equal settings are the same experiment, whatever files and overrides they were made of.
+
+    Arguments
+    ---------
+    base, changes
+        What ``read_experiment`` returned.
+
+    Returns
+    -------
+    dict
+        By key, numbers, texts, lists and dicts as JSON has them. What is to be built is text: its tag and arguments.
+
+    Raises
+    ------
+    LungSRADError
+        Where a value is missing that only the user can give.
+
+    Example
+    -------
+    >>> file = getfixture("tmp_path") / "short.yaml"
+    >>> _ = file.write_text("lr: 0.1\\nopt: !name:torch.optim.Adam\\n    lr: !ref <lr>\\n")
+    >>> experiment_settings(*read_experiment(file, "lr: 0.2"))
+    {'lr': 0.2, 'opt': '!name:torch.optim.Adam {lr: 0.2}'}
+    """
+    with open(base, encoding="utf-8") as file, _told_what_is_missing(base):
+        tree = YAML().load(resolve_references(file, changes))
+    return {key: _plain(value) for key, value in tree.items()}
+
+
+def _plain(node):
+    if isinstance(node, dict):
+        value = {key: _plain(item) for key, item in node.items()}
+    elif isinstance(node, list):
+        value = [_plain(item) for item in node]
+    else:
+        value = getattr(node, "value", node)
+    tag = getattr(node, "tag", None)
+    if tag is None or tag.value is None:
+        return value
+    if isinstance(value, dict):
+        value = "{" + ", ".join(f"{key}: {item}" for key, item in value.items()) + "}"
+    return f"{tag.value} {value}".rstrip()
+
+
+@contextmanager
+def _told_what_is_missing(base):
+    try:
+        yield
+    except ValueError as error:
+        for key, cure in CURES.items():
+            if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
+                raise LungSRADError(f"{base}: {cure}") from None
+        raise
 
 
 def _parse_file(path):
@@ -104,10 +159,11 @@ def _parse_file(path):
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise LungSRADError(f"{path}: no such hyperparameter file; hparams/ holds one for each experiment") from None
-    return _parse(text, str(path))
+    return parse_keys(text, str(path))
 
 
-def _parse(text, origin):
+def parse_keys(text, origin):
+    """Return the keys and values of yaml text, in round-trip form; refuse anything else, naming its ``origin``."""
     try:
         tree = YAML().load(StringIO(text))
     except DuplicateKeyError as error:

@@ -49,7 +49,7 @@ def over_seeds(values):
     return SeedSummary(float(np.mean(numbers)), sd, dict(values))
 
 
-def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, harmonic=False):
+def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, harmonic=False, measures=measure):
     """Return, for every measure, how much the second model is above the first, with its interval.
 
     Both models are scored on the same resamples of patients, so what is hard about a patient cancels (paired,
@@ -64,6 +64,8 @@ def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, 
         As in ``bootstrap``.
     harmonic : bool
         As in ``measure``.
+    measures : callable
+        What to compare: ``measure``, or the faster ``measure_classes``.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, 
     def difference(weights):
         means = []
         for runs in (first, second):
-            values = [measure(run, weights, harmonic) for run in runs]
+            values = [measures(run, weights, harmonic) for run in runs]
             means.append({name: sum(value[name] for value in values) / len(values) for name in values[0]})
         return {name: means[1][name] - means[0][name] for name in means[0]}
 

@@ -84,6 +84,29 @@ def measure(table, weights=None, harmonic=False):
     (50.0, 100.0, 0.0)
     """
     weights = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=float)
+    values = measure_classes(table, weights, harmonic)
+    for finding, (positive, scores) in findings(table).items():
+        values[f"auroc_{finding}"] = auroc(positive, scores, weights)
+        values[f"auprc_{finding}"] = average_precision(positive, scores, weights)
+    values["ece"] = calibration_error(table.targets, table.probabilities, weights)
+    values["brier"] = brier_score(table.targets, table.probabilities, weights)
+    return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
+
+
+def measure_classes(table, weights=None, harmonic=False):
+    """Compute the measures that depend on the answered classes only: a tenth of the time of ``measure``.
+
+    Arguments
+    ---------
+    table, weights, harmonic
+        As in ``measure``.
+
+    Returns
+    -------
+    dict
+        As of ``measure``, without the areas under curves, the calibration error and the Brier score.
+    """
+    weights = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=float)
     classes = len(table.labels)
     cell = np.eye(classes**2)[table.targets * classes + table.predicted]
     confusion = (weights @ cell).reshape(*weights.shape[:-1], classes, classes)
@@ -100,11 +123,6 @@ def measure(table, weights=None, harmonic=False):
         values["harmonic_any_abnormal"] = harmonic_score(loose["specificity"], loose["sensitivity"])
     values["balanced_accuracy"] = balanced_accuracy(confusion)
     values.update({f"recall_{name}": recall for name, recall in per_class_recall(confusion, table.labels).items()})
-    for finding, (positive, scores) in findings(table).items():
-        values[f"auroc_{finding}"] = auroc(positive, scores, weights)
-        values[f"auprc_{finding}"] = average_precision(positive, scores, weights)
-    values["ece"] = calibration_error(table.targets, table.probabilities, weights)
-    values["brier"] = brier_score(table.targets, table.probabilities, weights)
     return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
 
 
