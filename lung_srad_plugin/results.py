@@ -6,6 +6,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from lung_srad_plugin.evaluation.predictions import write_predictions
 from lung_srad_plugin.metrics import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.plots import plot_confusion, plot_history, save_figure
 
@@ -79,6 +80,32 @@ def write_results(results, history, folder):
     table = results_table(results)
     _write_text(table, results, folder / "results.txt")
     return table
+
+
+def write_run_predictions(tables, folder):
+    """Write what the model said of each cycle, so that it can be evaluated without running the model again.
+
+    Arguments
+    ---------
+    tables : dict
+        By rule, the ``PredictionTable`` of the ``valid`` and of the ``test`` cycles.
+    folder : str or Path
+        Where to write ``predictions_test_<rule>.csv`` and ``predictions_valid_<rule>.csv``.
+    """
+    for rule, parts in tables.items():
+        for part, table in parts.items():
+            write_predictions(table, Path(folder) / predictions_name(part, rule))
+
+
+def predictions_name(part, rule):
+    """Return the name of the file with the predictions on ``part`` of the epoch that ``rule`` picked.
+
+    Example
+    -------
+    >>> predictions_name("test", "last")
+    'predictions_test_last.csv'
+    """
+    return f"predictions_{part}_{rule}.csv"
 
 
 def results_table(results):

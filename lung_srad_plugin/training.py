@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,12 +20,14 @@ from lung_srad_plugin.dataio import make_dataset, make_label_encoder
 from lung_srad_plugin.datasets.icbhi import prepare_icbhi
 from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.calibration import fit_temperature
+from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
 from lung_srad_plugin.losses import class_weights
 from lung_srad_plugin.pretrained import load_pretrained
 from lung_srad_plugin.provenance import file_sha256, package_versions, source_commit
-from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results
+from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
 
 PARTS = ("train", "valid", "test")
 
@@ -59,7 +62,7 @@ def train(arguments):
         hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
     )
 
-    split = prepare_data(hparams)
+    prepared = prepare_data(hparams)
     manifests, rows = load_manifests(hparams)
     run_on_main(fill_cache, args=[hparams["feature_cache"], rows])
     label_encoder = make_label_encoder(hparams["labels"])
@@ -87,12 +90,12 @@ def train(arguments):
         valid_loader_kwargs=hparams["valid_loader_kwargs"],
         progressbar=sys.stderr.isatty() and not brain.noprogressbar,
     )
-    selected, history = evaluate_selections(brain, datasets)
+    selected, tables, history = evaluate_selections(brain, datasets, rows, manifests.valid_is_test)
     results = {
         "experiment": Path(file).stem,
         "labels": list(hparams["labels"]),
         "protocol": {
-            "split": split,
+            **prepared,
             "valid_is_test": manifests.valid_is_test,
             "patients_shared": manifests.shared_patients,
             "sha256": {part: file_sha256(hparams[f"{part}_csv"]) for part in PARTS},
@@ -110,19 +113,20 @@ def train(arguments):
         "seconds": round(time.time() - began, 1),
     }
     best = brain.find_checkpoint("valid_score").path
-    run_on_main(_report, args=[results, history, best, hparams["output_folder"]])
+    run_on_main(_report, args=[results, tables, history, best, hparams["output_folder"]])
     return results
 
 
 def prepare_data(hparams):
-    """Write the ICBHI manifests, unless the user brings manifests; return what to call the split in results."""
+    """Write the ICBHI manifests, unless the user brings manifests; return what results say of the split."""
     if hparams["skip_prep"]:
-        return "own manifests"
+        return {"split": "own manifests", "split_sha256": None, "notes": []}
     folder = Path(hparams["train_csv"]).parent
     options = {key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "strict")}
     options["seed"] = hparams["split_seed"]
     run_on_main(prepare_icbhi, args=[hparams["data_folder"], folder], kwargs=options)
-    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))["protocol"]
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {"split": summary["protocol"], "split_sha256": summary["split"]["sha256"], "notes": summary["notes"]}
 
 
 def load_manifests(hparams):
@@ -146,18 +150,20 @@ def fill_cache(feature_cache, rows):
     feature_cache.fill([row for part in rows.values() for row in part])
 
 
-def evaluate_selections(brain, datasets):
-    """Test the epoch that each rule picks.
+def evaluate_selections(brain, datasets, rows, valid_is_test):
+    """Test the epoch that each rule picks, and calibrate it on the validation cycles.
 
     Returns
     -------
-    (dict, list of dict)
-        By rule, the epoch and its scores; and the history of the whole run.
+    (dict, dict, list of dict)
+        By rule, the epoch, its scores and its calibration, which is None where the validation cycles are the test
+        cycles; by rule, the tables of its predictions on ``valid`` and ``test``; and the history of the whole run.
     """
     keys = {"last": "epoch", "valid": "valid_score"}
     if brain.hparams.report_test_selected:
         keys["test"] = "test_score"
-    of_rule, of_epoch, history = {}, {}, None
+    labels = brain.hparams.labels
+    of_rule, tables, of_epoch, history = {}, {}, {}, None
     for rule, key in keys.items():
         epoch = brain.find_checkpoint(key).meta["epoch"]
         if epoch not in of_epoch:
@@ -167,18 +173,22 @@ def evaluate_selections(brain, datasets):
                 progressbar=False,
                 test_loader_kwargs=dict(brain.hparams.test_loader_kwargs),
             )
-            of_epoch[epoch] = {"epoch": epoch, **score_predictions(brain.predictions, brain.hparams.labels)}
+            said = {"test": brain.predictions, "valid": brain.predict(datasets["valid"])}
+            scores = {"epoch": epoch, **score_predictions(said["test"], labels)}
             if brain.hparams.report_train:
-                train = score_predictions(brain.predict(datasets["train"]), brain.hparams.labels)
-                of_epoch[epoch]["train"] = train
+                scores["train"] = score_predictions(brain.predict(datasets["train"]), labels)
+            said = {part: join_predictions(rows[part], answers, labels) for part, answers in said.items()}
+            scores["calibration"] = None if valid_is_test else asdict(fit_temperature(said["valid"]))
+            of_epoch[epoch] = scores, said
         # Each checkpoint holds the history up to its own epoch; the last one, which is the first here, holds it all.
         history = history or brain.state.history
-        of_rule[rule] = of_epoch[epoch]
-    return {rule: of_rule[rule] for rule in RULES if rule in of_rule}, history
+        of_rule[rule], tables[rule] = of_epoch[epoch]
+    return {rule: of_rule[rule] for rule in RULES if rule in of_rule}, tables, history
 
 
-def _report(results, history, checkpoint, output_folder):
+def _report(results, tables, history, checkpoint, output_folder):
     Console().print(write_results(results, history, output_folder))
+    write_run_predictions(tables, output_folder)
     export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export")
 
 
