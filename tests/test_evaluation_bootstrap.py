@@ -54,7 +54,7 @@ def test_is_the_definition_one_resample_at_a_time():
 def test_seed_decides_and_chunks_do_not(monkeypatch):
     table = draw_table()
     first = measure_with_intervals(table, resamples=300, seed=1)
-    monkeypatch.setattr(bootstrap_module, "CHUNK", 1000)
+    monkeypatch.setattr(bootstrap_module, "CHUNK", 100)
     second = measure_with_intervals(table, resamples=300, seed=1)
     for name, interval in first.items():
         assert (interval.low, interval.high) == pytest.approx((second[name].low, second[name].high))
@@ -90,7 +90,7 @@ def test_wider_with_more_confidence(seed):
 def test_undefined_resamples_are_counted():
     # Patient b holds the only positive; a resample of a alone, one in four, has none.
     positive = np.array([0.0, 1.0])
-    statistic = lambda w: {"share": np.where(w @ positive > 0, w[:, 0], np.nan)}  # noqa: E731
+    statistic = lambda w: {"share": np.where(w @ positive > 0, w @ (1 - positive), np.nan)}  # noqa: E731
     interval = bootstrap(statistic, ["a", "b"], resamples=4000)["share"]
     assert interval.undefined == pytest.approx(1000, abs=120)
     assert (interval.low, interval.high) == (0, 1)
@@ -101,7 +101,7 @@ def test_one_patient_or_an_undefined_value_has_no_interval():
     assert one.value == 0.5
     assert math.isnan(one.low)
     assert math.isnan(one.high)
-    nothing = bootstrap(lambda w: {"x": np.full(len(w), np.nan)}, ["a", "b"], resamples=10)["x"]
+    nothing = bootstrap(lambda w: {"x": np.full(w.shape[0], np.nan)}, ["a", "b"], resamples=10)["x"]
     assert math.isnan(nothing.value)
     assert math.isnan(nothing.low)
     assert nothing.undefined == 10

@@ -21,7 +21,7 @@ def draw_table(**columns):
 
 def test_holds_every_part_and_survives_json():
     table = draw_table()
-    result = evaluate_predictions(table, resamples=40, seed=5, harmonic=True, group_by=["device"], group_resamples=20)
+    result = evaluate_predictions(table, resamples=40, seed=5, harmonic=True, group_by=["device"])
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert (result["cycles"], result["patients"]) == (40, 6)
     assert result["support"] == {"normal": 14, "crackle": 13, "wheeze": 13, "both": 0}
@@ -35,7 +35,7 @@ def test_holds_every_part_and_survives_json():
         "undefined": 0,
     }
     assert [group["name"] for group in result["groups"]["device"]] == ["A", "B"]
-    group = subgroups(table, "device", 20, seed=5)[1]
+    group = subgroups(table, "device", 40, seed=5)[1]
     assert result["groups"]["device"][1]["measures"]["ece"]["high"] == group.measures["ece"].high
     assert sum(row["cycles"] for row in result["reliability"]) == 40
 
@@ -48,4 +48,4 @@ def test_what_is_undefined_is_none():
 
 def test_missing_columns_are_refused():
     with pytest.raises(LungSRADError, match="no column 'location'"):
-        evaluate_predictions(draw_table(), resamples=2, group_resamples=2)
+        evaluate_predictions(draw_table(), resamples=2)

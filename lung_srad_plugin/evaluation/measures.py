@@ -11,6 +11,7 @@ import numpy as np
 
 from lung_srad_plugin.evaluation.bootstrap import bootstrap
 from lung_srad_plugin.evaluation.probabilistic import auroc, average_precision, brier_score, calibration_error
+from lung_srad_plugin.evaluation.weights import PatientWeights
 from lung_srad_plugin.labels import CLASSES, findings_of
 from lung_srad_plugin.metrics import per_class_recall, scores_of_confusion
 
@@ -64,7 +65,7 @@ def measure(table, weights=None, harmonic=False):
     Arguments
     ---------
     table : PredictionTable
-    weights : numpy.ndarray, optional
+    weights : numpy.ndarray or PatientWeights, optional
         (..., N): how often each cycle counts; all 1 when None.
     harmonic : bool
         Add the harmonic scores of the SPRSound challenge.
@@ -83,7 +84,7 @@ def measure(table, weights=None, harmonic=False):
     >>> values["score_strict_class"], values["score_any_abnormal"], values["recall_both"]
     (50.0, 100.0, 0.0)
     """
-    weights = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=float)
+    weights = _as_weights(weights, len(table))
     values = measure_classes(table, weights, harmonic)
     for finding, (positive, scores) in findings(table).items():
         values[f"auroc_{finding}"] = auroc(positive, scores, weights)
@@ -106,7 +107,7 @@ def measure_classes(table, weights=None, harmonic=False):
     dict
         As of ``measure``, without the areas under curves, the calibration error and the Brier score.
     """
-    weights = np.ones(len(table)) if weights is None else np.asarray(weights, dtype=float)
+    weights = _as_weights(weights, len(table))
     classes = len(table.labels)
     cell = np.eye(classes**2)[table.targets * classes + table.predicted]
     confusion = (weights @ cell).reshape(*weights.shape[:-1], classes, classes)
@@ -124,6 +125,12 @@ def measure_classes(table, weights=None, harmonic=False):
     values["balanced_accuracy"] = balanced_accuracy(confusion)
     values.update({f"recall_{name}": recall for name, recall in per_class_recall(confusion, table.labels).items()})
     return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
+
+
+def _as_weights(weights, cycles):
+    if isinstance(weights, PatientWeights):
+        return weights
+    return np.ones(cycles) if weights is None else np.asarray(weights, dtype=float)
 
 
 def measure_with_intervals(table, resamples=10_000, confidence=95.0, seed=0, harmonic=False):

@@ -1,12 +1,18 @@
 """What probabilities are worth: ranking (AUROC, AUPRC) and calibration (ECE, Brier), for weighted cycles.
 
 Every function takes ``weights`` (..., N): how often each cycle counts, one row for each weighting. A resample of
-patients is such a row, so the same definition gives a value and its interval.
+patients is such a row, so the same definition gives a value and its interval. Resamples come as ``PatientWeights``; the
+two areas have a faster way for these, beside the definition.
 """
 
 import numpy as np
 
+from lung_srad_plugin.evaluation.weights import PatientWeights
+
 CALIBRATION_BINS = 15
+
+# Resamples times scores that are held at once: a megabyte, to stay in the processor's cache.
+CHUNK = 1 << 17
 
 
 def auroc(positive, scores, weights=None):
@@ -33,6 +39,8 @@ def auroc(positive, scores, weights=None):
     >>> float(auroc(np.array([True, False, True, False]), np.array([0.9, 0.8, 0.8, 0.1])))
     0.875
     """
+    if isinstance(weights, PatientWeights):
+        return _auroc_of_patients(positive, scores, weights)
     right, wrong = _found_by_score(positive, scores, weights)
     # The trapezoid between two scores counts the ties at the lower one half.
     area = (np.diff(wrong) * (right[..., 1:] + right[..., :-1])).sum(-1) / 2
@@ -60,6 +68,8 @@ def average_precision(positive, scores, weights=None):
     >>> float(average_precision(np.array([True, False, True]), np.array([0.9, 0.8, 0.7])))  # (1 + 2/3) / 2
     0.8333333333333333
     """
+    if isinstance(weights, PatientWeights):
+        return _average_precision_of_patients(positive, scores, weights)
     right, wrong = _found_by_score(positive, scores, weights)
     flagged = right[..., 1:] + wrong[..., 1:]
     # Where nothing is flagged yet, no recall is added either.
@@ -201,8 +211,41 @@ def _found_by_score(positive, scores, weights):
     return found
 
 
+def _auroc_of_patients(positive, scores, weights):
+    """The area as pairs won: between each patient's positives and each patient's negatives, counted once for all."""
+    negative = ~positive
+    _, score_of = np.unique(scores, return_inverse=True)
+    negatives = np.zeros((weights.counts.shape[1], score_of.max() + 2))
+    np.add.at(negatives, (weights.patient_of[negative], score_of[negative] + 1), 1)
+    below = np.cumsum(negatives, axis=1)  # of each patient, negatives below each distinct score
+    won = (below[:, :-1] + below[:, 1:]) / 2  # ties count half
+    pairs = weights.by_patient(won[:, score_of].T * positive[:, None])  # [p, q]: positives of p against negatives of q
+    area = ((weights.counts @ pairs) * weights.counts).sum(-1)
+    return _ratio(area, (weights @ positive) * (weights @ negative))
+
+
+def _average_precision_of_patients(positive, scores, weights):
+    """The sum over positives alone: elsewhere no recall is added."""
+    _, falling = np.unique(-scores, return_inverse=True)
+    at, place = np.unique(falling[positive], return_inverse=True)  # the distinct scores that some positive has
+    patients = weights.counts.shape[1]
+    flagged = np.zeros((patients, falling.max() + 1))
+    np.add.at(flagged, (weights.patient_of, falling), 1)
+    flagged = np.cumsum(flagged, axis=1)[:, at]
+    added = np.zeros((patients, len(at)))
+    np.add.at(added, (weights.patient_of[positive], place), 1)
+    areas = np.zeros(len(weights.counts))
+    chunk = max(1, CHUNK // max(1, len(at)))
+    for begin in range(0, len(areas), chunk):
+        counts = weights.counts[begin : begin + chunk]
+        recalled = counts @ added
+        precision = np.cumsum(recalled, axis=1) / np.maximum(counts @ flagged, 1)
+        areas[begin : begin + chunk] = (recalled * precision).sum(-1)
+    return _ratio(areas, weights @ positive)
+
+
 def _mean(values, weights):
-    weights = np.ones(len(values)) if weights is None else np.asarray(weights)
+    weights = np.ones(len(values)) if weights is None else weights
     return _ratio(weights @ values, weights.sum(-1))
 
 

@@ -11,9 +11,7 @@ from lung_srad_plugin.metrics import confusion_counts
 GROUPED_BY = ("device", "location", "age", "sex", "diagnosis", "duration")
 
 
-def evaluate_predictions(
-    table, resamples=10_000, confidence=95.0, seed=0, harmonic=False, group_by=GROUPED_BY, group_resamples=2_000
-):
+def evaluate_predictions(table, resamples=10_000, confidence=95.0, seed=0, harmonic=False, group_by=GROUPED_BY):
     """Measure a table of predictions: overall, by group of cycles, and how its confidence relates to its accuracy.
 
     Arguments
@@ -26,8 +24,6 @@ def evaluate_predictions(
         As in ``measure``.
     group_by : sequence of str
         Columns to split the cycles by; ``()`` for none.
-    group_resamples : int
-        Resamples for the intervals of the groups.
 
     Returns
     -------
@@ -47,7 +43,7 @@ def evaluate_predictions(
     ({'no': 2, 'yes': 1}, 50.0)
     """
     confusion = confusion_counts(table.targets, table.predicted, len(table.labels))
-    return _plain(
+    return plain(
         {
             "cycles": len(table),
             "patients": len(set(table.patients())),
@@ -57,25 +53,30 @@ def evaluate_predictions(
             "bootstrap": {
                 "clusters": "patient",
                 "resamples": resamples,
-                "group_resamples": group_resamples,
                 "confidence": confidence,
                 "seed": seed,
             },
             "measures": measure_with_intervals(table, resamples, confidence, seed, harmonic),
-            "groups": {by: subgroups(table, by, group_resamples, confidence, seed) for by in group_by},
+            "groups": {by: subgroups(table, by, resamples, confidence, seed) for by in group_by},
             "reliability": reliability_bins(table.targets, table.probabilities),
         }
     )
 
 
-def _plain(value):
-    """Return dataclasses as dicts, and numbers that JSON cannot hold as None."""
+def plain(value):
+    """Return a value as JSON holds it: dataclasses as dicts, and numbers that are not finite as None.
+
+    Example
+    -------
+    >>> plain({"recall": (0.5, math.nan)})
+    {'recall': [0.5, None]}
+    """
     if is_dataclass(value):
-        return _plain(asdict(value))
+        return plain(asdict(value))
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
