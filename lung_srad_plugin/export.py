@@ -237,7 +237,8 @@ def _write(folder, run_folder, settings, checkpoint, select):
         "experiment": experiment,
         "epoch": _read_meta(checkpoint).get("epoch"),
         "select": select,
-        "protocol": _without_places(results["protocol"]) if results else None,
+        "data": _data(results) if results else None,
+        "protocol": results["protocol"] if results else None,
         "seed": settings.get("seed"),
         "commit": results.get("commit") if results else None,
         "versions": package_versions(),
@@ -247,9 +248,11 @@ def _write(folder, run_folder, settings, checkpoint, select):
     (folder / CARD).write_text(write_card(config, results), encoding="utf-8")
 
 
-def _without_places(protocol):
-    """Own manifests are named by their path; what goes out with the model keeps the file's name alone."""
-    return {**protocol, "valid": Path(str(protocol["valid"])).name}
+def _data(results):
+    """Name the data a run was trained on; stand-ins for patients are named as what they are."""
+    folder = Path(results["data_folder"])
+    synthetic = (folder / "SYNTHETIC.json").is_file()
+    return f"{folder.name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else folder.name
 
 
 def _load(path):

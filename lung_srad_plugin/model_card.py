@@ -46,12 +46,13 @@ lung-srad classify recording.wav --model FOLDER
 ```
 
 `FOLDER` is this folder, or its id on the hub. SpeechBrain's own `EncoderClassifier.from_hparams` loads it too, where
-`lung_srad_plugin` is installed; it expects waveforms of one channel at {sample_rate} Hz and hears their first {duration:g} s.
+`lung_srad_plugin` is installed; it expects waveforms of one channel at {sample_rate} Hz and hears the first
+{duration:g} s of each.
 
 ## What it hears
 
-One channel at {sample_rate} Hz, {duration:g} s at once: longer recordings are heard in overlapping windows, shorter ones are
-repeated. Log-mel features of {frames} frames by 128 mel bands.
+One channel at {sample_rate} Hz, {duration:g} s at once: longer recordings are heard in overlapping windows, shorter
+ones are repeated. Log-mel features of {frames} frames by 128 mel bands.
 
 ## Training and selection
 
@@ -79,7 +80,7 @@ repeated. Log-mel features of {frames} frames by 128 mel bands.
 ## Limits
 
 - Labels of lung sounds disagree between experts, and the scores cannot be better than the labels.
-- Scores differ between stethoscopes and sites by more than between methods; a score on one data set does not carry over.
+- A score on one data set does not carry over to other stethoscopes, sites or patients.
 - The probabilities are not calibrated unless stated above.
 - Scores of a part of a data set do not compare with published ones on the whole.
 
@@ -113,7 +114,7 @@ def write_card(config, results=None):
     -------
     >>> config = {"model": "demo-1a2b", "labels": ["normal", "crackle"], "sample_rate": 16000, "duration": 8.0,
     ...     "frames": None, "epoch": 3, "select": "last", "seed": 1, "versions": {"lung-srad": "0.1.0"}, "commit": None,
-    ...     "experiment": "demo", "protocol": None}
+    ...     "data": None, "experiment": "demo", "protocol": None}
     >>> print(write_card(config).split("## Scores")[1].split("##")[0].strip())
     Not known: the run was not evaluated when the model was exported.
     """
@@ -149,6 +150,7 @@ def _facts(config, results):
     protocol = config["protocol"] or {}
     pretrained = results.get("pretrained")
     yield "experiment", config["experiment"]
+    yield "data", config["data"] or "not known"
     yield "split", protocol.get("split", "not known")
     yield (
         "validation",
@@ -159,7 +161,8 @@ def _facts(config, results):
     yield "epoch", config["epoch"]
     yield "seed", config["seed"]
     if results:
-        source = f"{pretrained['source']} (SHA-256 {pretrained['sha256']})" if pretrained else "random"
+        name = str(pretrained["source"]).replace("\\", "/").rpartition("/")[2] if pretrained else None
+        source = f"{name} (SHA-256 {pretrained['sha256']})" if pretrained else "random"
         yield "initial weights", source
         yield "encoder parameters", f"{results['parameters']:,}"
         yield "trained on", f"{results['device']}, {results['precision']['training']}"

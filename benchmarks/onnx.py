@@ -1,0 +1,52 @@
+"""Time of one clip through torch and through the exported ONNX file, side by side.
+
+    python benchmarks/onnx.py MODEL --threads 2
+
+MODEL is a folder that ``lung-srad export --onnx`` wrote.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import onnxruntime
+import torch
+
+from lung_srad_plugin.inference import LungSoundClassifier
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = arguments.threads
+    session = onnxruntime.InferenceSession(arguments.model / "model.onnx", options)
+    model = LungSoundClassifier.from_hparams(source=arguments.model, run_opts={"device": "cpu"})
+    for batch in (1, 4):
+        clips = 0.1 * torch.randn(batch, round(model.window * model.sample_rate))
+        ways = {
+            "torch": lambda clips=clips: model.classify_batch(clips),
+            "onnxruntime": lambda clips=clips: session.run(None, {"waveforms": clips.numpy()}),
+        }
+        times = {name: best(call, arguments.repeats) for name, call in ways.items()}
+        print(f"batch {batch}: " + ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in times.items()))
+
+
+def best(call, repeats):
+    """The shortest of some calls in seconds, after one that does not count."""
+    call()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()
