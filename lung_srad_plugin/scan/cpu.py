@@ -1,21 +1,33 @@
 """The scan on a CPU, compiled by numba for the processor at hand."""
 
+import logging
 import math
 from contextlib import nullcontext
 from functools import lru_cache
+from pathlib import Path
 from threading import Lock
 
 import numba
 import torch
 import torch.nn.functional as F
 
-from lung_srad_plugin.scan import cpu_kernels
+from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.scan.cpu_vectors import LANES
 from lung_srad_plugin.scan.reference import traversals, widest
 
-# The backward pass holds the gradient of the step sizes of a few clips at a time. Below 32 MiB the C library reuses
-# memory; above, it asks the system for new pages each time, which costs more than the arithmetic.
-_BUFFER_BYTES = 16 * 2**20
+try:
+    from lung_srad_plugin.scan import cpu_kernels
+except RuntimeError as error:
+    raise LungSRADError(
+        "numba finds no folder in which to keep the compiled scan: neither the package's nor the home folder can be "
+        "written; set NUMBA_CACHE_DIR to one that can"
+    ) from error
+
+logger = logging.getLogger(__name__)
+
+# Groups of channels that the backward pass takes at once, for each clip: few, since each has its own part of the
+# gradients that sum over channels; a constant, since results must not depend on the machine.
+_GROUPS = 4
 _ONE_CALL = Lock()
 
 
@@ -97,41 +109,27 @@ class _Scan(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy):
         x, steps, weight, B, C, rate, A, D, bias, kept = ctx.saved_tensors
-        batch, positions, channels = x.shape
         dy = dy.to(x.dtype).contiguous()
-        dx, dB, dC = torch.empty_like(x), torch.empty_like(B), torch.empty_like(C)
+        batch, _, channels = x.shape
+        groups = min(_GROUPS, channels // LANES)
+        dx = torch.empty_like(x)
+        dB, dC = x.new_zeros(groups, *B.shape), x.new_zeros(groups, *C.shape)
         dA, dD, dbias = (x.new_zeros(batch, *value.shape) for value in (A, D, bias))
-        dsteps = torch.empty_like(steps)
-        dweight = None if weight is None else torch.zeros_like(weight)
-
-        clip = positions * len(bias) * channels
-        several = min(batch, max(1, _BUFFER_BYTES // (clip * x.element_size())))
-        buffer = None if weight is None else x.new_empty(several, positions, *bias.shape)
-        for first in range(0, batch, several):
-            part = slice(first, min(first + several, batch))
-            to_raw = dsteps[part] if weight is None else buffer[: part.stop - first]
-            dB_blocks, dC_blocks = (value.new_empty(channels // LANES, *value[part].shape) for value in (B, C))
-            _run(
-                cpu_kernels.backward, dy[part], x[part], steps[part], weight, B[part], C[part], rate, A, D, bias,
-                ctx.use_softplus, ctx.order, kept[part],
-                dx[part], to_raw, dB_blocks, dC_blocks, dA[part], dD[part], dbias[part],
-            )  # fmt: skip
-            torch.sum(dB_blocks, 0, out=dB[part])
-            torch.sum(dC_blocks, 0, out=dC[part])
-            if weight is not None:
-                _project_back(to_raw, steps[part], weight, dsteps[part], dweight)
-
-        gradients = (dx, dsteps, dweight, dB, dC, dA.sum(0).mT, dD.sum(0).expand(len(bias), -1), dbias.sum(0))
+        if weight is None:
+            dsteps, dweight = torch.empty_like(steps), None
+        else:
+            rank = steps.shape[-1]
+            dsteps = x.new_zeros(groups, *steps.shape[:-1], rank + -rank % LANES)
+            dweight = x.new_zeros(batch, *weight.shape)
+        _run(
+            cpu_kernels.backward, dy, x, steps, weight, B, C, rate, A, D, bias, ctx.use_softplus, ctx.order, kept,
+            dx, dsteps, dweight, dB, dC, dA, dD, dbias,
+        )  # fmt: skip
+        if weight is not None:
+            dsteps, dweight = dsteps.sum(0)[..., :rank], dweight.sum(0)
+        gradients = (dx, dsteps, dweight, dB.sum(0), dC.sum(0), dA.sum(0).mT, dD.sum(0).expand_as(bias), dbias.sum(0))
         typed = (None if kind is None else value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True))
         return *typed, None, None
-
-
-def _project_back(to_raw, steps, weight, dsteps, dweight):
-    """Fill ``dsteps`` (b, p, k, r) and add to ``dweight`` (k, r, c), given their product's gradient (b, p, k, c)."""
-    with torch.autocast("cpu", enabled=False):
-        by_traversal = to_raw.flatten(0, 1).transpose(0, 1)
-        dsteps.flatten(0, 1).copy_(torch.bmm(by_traversal, weight.mT).transpose(0, 1))
-        dweight.baddbmm_(steps.flatten(0, 1).transpose(0, 1).mT, by_traversal)
 
 
 @lru_cache(maxsize=64)
@@ -150,6 +148,8 @@ def _run(kernel, *arguments):
     if torch.get_num_threads() != threads:
         # Where numba and torch share one OpenMP, numba's start sets the number of threads of both.
         torch.set_num_threads(threads)
+    if not kernel.signatures and not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
+        logger.warning("Compiling the scan (%s) for this processor, once: some 10 seconds", kernel.__name__)
     # Numba's own pool, its last resort where there is no OpenMP, ends the process when two threads call it at once.
     with _ONE_CALL if numba.threading_layer() == "workqueue" else nullcontext():
         kernel(*(value.detach().numpy() if isinstance(value, torch.Tensor) else value for value in arguments))

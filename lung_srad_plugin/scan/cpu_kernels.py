@@ -23,6 +23,27 @@ CHUNK = 32
 
 
 @njit
+def _combine(rows, column, factors, start):
+    """start + sum over j of factors[j] rows[j], at ``column`` of the rows."""
+    for j in range(factors.size):
+        start = fma(load(rows, (j, column)), factors[j], start)
+    return start
+
+
+@njit
+def _combine_four(rows, column, factors, starts):
+    """``_combine`` for four lots of factors, so that one load of a row serves four."""
+    (f, g, h, i), (of_f, of_g, of_h, of_i) = factors, starts
+    for j in range(f.size):
+        row = load(rows, (j, column))
+        of_f = fma(row, f[j], of_f)
+        of_g = fma(row, g[j], of_g)
+        of_h = fma(row, h[j], of_h)
+        of_i = fma(row, i[j], of_i)
+    return of_f, of_g, of_h, of_i
+
+
+@njit
 def _read_steps(raw, b, k, c, start, count, order, steps, weight, weight_here, bias):
     """Fill ``raw`` with the step sizes of a chunk, before softplus."""
     bias_k = load(bias, (k, c))
@@ -30,31 +51,18 @@ def _read_steps(raw, b, k, c, start, count, order, steps, weight, weight_here, b
         for i in range(count):
             store(raw, (i, 0), load(steps, (b, order[k, start + i], k, c)) + bias_k)
     else:
-        rank = weight.shape[1]
-        i = 0
-        # Four at a time, so that one load of the weights serves four.
-        while i + 4 <= count:
-            p, q = order[k, start + i], order[k, start + i + 1]
-            r, s = order[k, start + i + 2], order[k, start + i + 3]
-            d_p, d_q, d_r, d_s = bias_k, bias_k, bias_k, bias_k
-            for j in range(rank):
-                column = load(weight_here, (j, 0))
-                d_p = fma(column, steps[b, p, k, j], d_p)
-                d_q = fma(column, steps[b, q, k, j], d_q)
-                d_r = fma(column, steps[b, r, k, j], d_r)
-                d_s = fma(column, steps[b, s, k, j], d_s)
-            store(raw, (i, 0), d_p)
-            store(raw, (i + 1, 0), d_q)
-            store(raw, (i + 2, 0), d_r)
-            store(raw, (i + 3, 0), d_s)
-            i += 4
-        while i < count:
-            p = order[k, start + i]
-            d = bias_k
-            for j in range(rank):
-                d = fma(load(weight_here, (j, 0)), steps[b, p, k, j], d)
-            store(raw, (i, 0), d)
-            i += 1
+        fours = count - count % 4
+        for i in range(0, fours, 4):
+            t = start + i
+            p, q, r, s = order[k, t], order[k, t + 1], order[k, t + 2], order[k, t + 3]
+            factors = (steps[b, p, k], steps[b, q, k], steps[b, r, k], steps[b, s, k])
+            d = _combine_four(weight_here, 0, factors, (bias_k, bias_k, bias_k, bias_k))
+            store(raw, (i, 0), d[0])
+            store(raw, (i + 1, 0), d[1])
+            store(raw, (i + 2, 0), d[2])
+            store(raw, (i + 3, 0), d[3])
+        for i in range(fours, count):
+            store(raw, (i, 0), _combine(weight_here, 0, steps[b, order[k, start + i], k], bias_k))
 
 
 @njit
@@ -113,12 +121,71 @@ def forward(x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep,
 
 
 @njit
+def _transpose(weight_here):
+    """(r, LANES) -> (LANES, r, made up to whole vectors with zeros)."""
+    rank = weight_here.shape[0]
+    turned = np.zeros((LANES, -(-rank // LANES) * LANES), weight_here.dtype)
+    for j in range(rank):
+        for lane in range(LANES):
+            turned[lane, j] = weight_here[j, lane]
+    return turned
+
+
+@njit
+def _add_to_projections(dsteps, to_raw, turned, group, b, k, start, count, order):
+    """Add this block's part of the gradient of the projections: ``to_raw`` (step, c) times the weights (c, r)."""
+    fours = count - count % 4
+    for j in range(0, turned.shape[1], LANES):
+        for i in range(0, fours, 4):
+            t = start + i
+            p = (group, b, order[k, t], k, j)
+            q = (group, b, order[k, t + 1], k, j)
+            r = (group, b, order[k, t + 2], k, j)
+            s = (group, b, order[k, t + 3], k, j)
+            factors = (to_raw[i], to_raw[i + 1], to_raw[i + 2], to_raw[i + 3])
+            starts = (load(dsteps, p), load(dsteps, q), load(dsteps, r), load(dsteps, s))
+            sums = _combine_four(turned, j, factors, starts)
+            store(dsteps, p, sums[0])
+            store(dsteps, q, sums[1])
+            store(dsteps, r, sums[2])
+            store(dsteps, s, sums[3])
+        for i in range(fours, count):
+            p = (group, b, order[k, start + i], k, j)
+            store(dsteps, p, _combine(turned, j, to_raw[i], load(dsteps, p)))
+
+
+@njit
+def _add_to_weights(dweight, to_raw, steps, b, k, c, start, count, order):
+    """Add a chunk's part of the gradient of the weights: the projections (r, step) times ``to_raw`` (step, c)."""
+    rank = dweight.shape[2]
+    fours = rank - rank % 4
+    for j in range(0, fours, 4):
+        row_0, row_1 = load(dweight, (b, k, j, c)), load(dweight, (b, k, j + 1, c))
+        row_2, row_3 = load(dweight, (b, k, j + 2, c)), load(dweight, (b, k, j + 3, c))
+        for i in range(count):
+            p, to_raw_i = order[k, start + i], load(to_raw, (i, 0))
+            row_0 = fma(to_raw_i, steps[b, p, k, j], row_0)
+            row_1 = fma(to_raw_i, steps[b, p, k, j + 1], row_1)
+            row_2 = fma(to_raw_i, steps[b, p, k, j + 2], row_2)
+            row_3 = fma(to_raw_i, steps[b, p, k, j + 3], row_3)
+        store(dweight, (b, k, j, c), row_0)
+        store(dweight, (b, k, j + 1, c), row_1)
+        store(dweight, (b, k, j + 2, c), row_2)
+        store(dweight, (b, k, j + 3, c), row_3)
+    for j in range(fours, rank):
+        row = load(dweight, (b, k, j, c))
+        for i in range(count):
+            row = fma(load(to_raw, (i, 0)), steps[b, order[k, start + i], k, j], row)
+        store(dweight, (b, k, j, c), row)
+
+
+@njit
 def _backward_task(
-    b, block, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept, dx, dsteps, dB, dC, dA, dD, dbias
-):
+    b, group, c, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept,
+    dx, dsteps, dweight, dB, dC, dA, dD, dbias,
+):  # fmt: skip
     traversals, length = order.shape
     states = rate.shape[1]
-    c = block * LANES
     raw = np.empty((CHUNK, LANES), x.dtype)
     dt = np.empty((CHUNK, LANES), x.dtype)
     slope = np.empty((CHUNK, LANES), x.dtype)
@@ -132,6 +199,7 @@ def _backward_task(
     for k in range(traversals):
         carried[:] = 0
         weight_here = _gather_weight(weight, k, c, x)
+        turned = _transpose(weight_here)
         for chunk in range((length - 1) // CHUNK, -1, -1):
             start = chunk * CHUNK
             count = min(CHUNK, length - start)
@@ -163,8 +231,8 @@ def _backward_task(
                     p = order[k, start + i]
                     dy_p = load(dy, (b, p, c))
                     to_state = fma(dy_p, C[b, p, k, n], to_state)
-                    dC[block, b, p, k, n] = total(dy_p * load(before, (i + 1, 0)))
-                    dB[block, b, p, k, n] = total(to_state * load(written, (i, 0)))
+                    dC[group, b, p, k, n] += total(dy_p * load(before, (i + 1, 0)))
+                    dB[group, b, p, k, n] += total(to_state * load(written, (i, 0)))
                     store(to_written, (i, 0), fma(to_state, B[b, p, k, n], load(to_written, (i, 0))))
                     to_state = to_state * load(decays, (i, 0))
                     to_exponent = to_state * load(before, (i, 0))
@@ -179,29 +247,38 @@ def _backward_task(
                 to_raw = fma(to_written_i, x_p, load(to_dt, (i, 0)))
                 if use_softplus:
                     to_raw = to_raw * load(slope, (i, 0))
-                store(dsteps, (b, p, k, c), to_raw)
                 dbias_k = dbias_k + to_raw
+                if weight is None:
+                    store(dsteps, (b, p, k, c), to_raw)
+                else:
+                    store(raw, (i, 0), to_raw)
                 if k == 0:
                     store(dD, (b, c), fma(dy_p, x_p, load(dD, (b, c))))
                     store(dx, (b, p, c), load(D, (c,)) * dy_p)
                 store(dx, (b, p, c), fma(to_written_i, load(dt, (i, 0)), load(dx, (b, p, c))))
             store(dbias, (b, k, c), dbias_k)
+            if weight is not None:
+                _add_to_projections(dsteps, raw, turned, group, b, k, start, count, order)
+                _add_to_weights(dweight, raw, steps, b, k, c, start, count, order)
 
 
 @njit(parallel=True, nogil=True, cache=True)
 def backward(
-    dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept, dx, dsteps, dB, dC, dA, dD, dbias
+    dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept, dx, dsteps, dweight, dB, dC, dA, dD, dbias
 ):
     """Gradients of ``forward`` given ``dy`` (b, p, c), with ``A`` (k, n, c).
 
-    Fills ``dx`` (b, p, c), ``dsteps`` (b, p, k, c), of the step sizes before softplus, and parts for the caller to add
-    up in a fixed order: over blocks of channels ``dB`` and ``dC`` (block, b, p, k, n); over clips ``dA`` (b, k, n, c),
-    ``dD`` (b, c) and ``dbias`` (b, k, c), to which it adds.
+    A task is one clip and one group of channels. Fills ``dx`` (b, p, c), and ``dsteps`` (b, p, k, c) where ``weight``
+    is None. Adds to the rest, which is zero before, and which the caller adds up in a fixed order: over groups ``dB``
+    and ``dC`` (group, b, p, k, n) and, given weights, ``dsteps`` (group, b, p, k, r made up to whole vectors); over
+    clips ``dweight`` (b, k, r, c), ``dA`` (b, k, n, c), ``dD`` (b, c) and ``dbias`` (b, k, c).
     """
+    groups = dB.shape[0]
     blocks = x.shape[2] // LANES
-    for task in prange(x.shape[0] * blocks):
-        b, block = task // blocks, task % blocks
-        _backward_task(
-            b, block, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept,
-            dx, dsteps, dB, dC, dA, dD, dbias,
-        )  # fmt: skip
+    for task in prange(x.shape[0] * groups):
+        b, group = task // groups, task % groups
+        for block in range(group, blocks, groups):
+            _backward_task(
+                b, group, block * LANES, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept,
+                dx, dsteps, dweight, dB, dC, dA, dD, dbias,
+            )  # fmt: skip
