@@ -22,6 +22,7 @@ from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.calibration import fit_temperature
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
+from lung_srad_plugin.evaluation.operating_points import fit_operating_points
 from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
 from lung_srad_plugin.losses import class_weights
@@ -156,8 +157,9 @@ def evaluate_selections(brain, datasets, rows, valid_is_test):
     Returns
     -------
     (dict, dict, list of dict)
-        By rule, the epoch, its scores and its calibration, which is None where the validation cycles are the test
-        cycles; by rule, the tables of its predictions on ``valid`` and ``test``; and the history of the whole run.
+        By rule, the epoch, its scores, and its temperature and thresholds, which are None where the validation cycles
+        are the test cycles; by rule, the tables of its predictions on ``valid`` and ``test``; and the history of the
+        whole run.
     """
     keys = {"last": "epoch", "valid": "valid_score"}
     if brain.hparams.report_test_selected:
@@ -178,12 +180,22 @@ def evaluate_selections(brain, datasets, rows, valid_is_test):
             if brain.hparams.report_train:
                 scores["train"] = score_predictions(brain.predict(datasets["train"]), labels)
             said = {part: join_predictions(rows[part], answers, labels) for part, answers in said.items()}
-            scores["calibration"] = None if valid_is_test else asdict(fit_temperature(said["valid"]))
+            scores.update(_fit_on_valid(said["valid"], valid_is_test))
             of_epoch[epoch] = scores, said
         # Each checkpoint holds the history up to its own epoch; the last one, which is the first here, holds it all.
         history = history or brain.state.history
         of_rule[rule], tables[rule] = of_epoch[epoch]
     return {rule: of_rule[rule] for rule in RULES if rule in of_rule}, tables, history
+
+
+def _fit_on_valid(table, valid_is_test):
+    """Return what is fitted on validation cycles; nothing is where these are the test cycles."""
+    if valid_is_test:
+        return {"calibration": None, "operating_points": None}
+    return {
+        "calibration": asdict(fit_temperature(table)),
+        "operating_points": [asdict(point) for point in fit_operating_points(table)],
+    }
 
 
 def _report(results, tables, history, checkpoint, output_folder):

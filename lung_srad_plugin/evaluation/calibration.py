@@ -75,7 +75,7 @@ def fit_temperature(table):
     inverse = float(inverse.x)
     at_bound = not low * 1.001 < inverse < high * 0.999
     scaled = scale_table(table, 1 / inverse)
-    return Calibration(1 / inverse, at_bound, _quality(table), _quality(scaled))
+    return Calibration(1 / inverse, at_bound, quality(table), quality(scaled))
 
 
 def scale_table(table, temperature):
@@ -118,6 +118,15 @@ def _scale(probabilities, temperature):
     return powers / powers.sum(1, keepdims=True)
 
 
-def _quality(table):
+def quality(table):
+    """Return ``log_loss``, ``ece`` and ``brier`` of a table.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.evaluation.predictions import make_table
+    >>> table = make_table("ab", ["no", "yes"], [[0.75, 0.25]] * 2, labels=("no", "yes"))
+    >>> {name: round(value, 3) for name, value in quality(table).items()}
+    {'log_loss': 0.837, 'ece': 0.25, 'brier': 0.625}
+    """
     measures = {"log_loss": log_loss, "ece": calibration_error, "brier": brier_score}
     return {name: float(value(table.targets, table.probabilities)) for name, value in measures.items()}

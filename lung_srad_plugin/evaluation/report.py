@@ -1,0 +1,187 @@
+"""Everything a report tells, as one dict ready for JSON; how it looks is decided in ``render.py``."""
+
+from lung_srad_plugin.evaluation.calibration import quality, scale_table
+from lung_srad_plugin.evaluation.compare import paired_difference
+from lung_srad_plugin.evaluation.curves import pr_curve, roc_curve
+from lung_srad_plugin.evaluation.measures import MEASURES, findings, measure_classes, measure_with_intervals
+from lung_srad_plugin.evaluation.operating_points import OperatingPoint, apply_operating_points
+from lung_srad_plugin.evaluation.predictions import align
+from lung_srad_plugin.evaluation.probabilistic import reliability_bins
+from lung_srad_plugin.evaluation.summary import GROUPED_BY, evaluate_predictions, plain
+from lung_srad_plugin.provenance import package_versions, source_commit
+
+# Columns that split the cycles into groups where they are there and not blank.
+GROUPS = (*GROUPED_BY, "mode", "filter", "original_label")
+
+# What a reader must know of a column.
+GROUP_NOTES = {
+    "device": (
+        "The device is the one that the manifest names. In ICBHI it comes from the file names, which are not reliable "
+        "there: the authors of the data corrected 91 of them, copies of the data disagree, and of 127 recordings named "
+        "Meditron a public re-analysis of the audio found only 36 to be so. Read ICBHI's devices as names."
+    ),
+    "diagnosis": (
+        "Diagnoses, devices and sites go together in small data sets: a difference has more than one possible cause."
+    ),
+    "duration": "Length of the cycle. Short ones are repeated before the model hears them, long ones are cut.",
+}
+
+# Below this many patients an interval from resampled patients is too narrow to be trusted.
+FEW_PATIENTS = 20
+
+
+def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
+    """Evaluate predictions and say what must be known to read the numbers.
+
+    Arguments
+    ---------
+    source : Source
+    resamples, confidence, seed
+        As in ``bootstrap``.
+    harmonic : bool
+        As in ``measure``.
+    against : dict, optional
+        By name, the ``PredictionTable`` of other models on the same cycles, for paired differences.
+
+    Returns
+    -------
+    dict
+        Ready for ``json.dumps``.
+
+    Raises
+    ------
+    LungSRADError
+        Where the predictions have no patients, or those of another model are of other cycles.
+    """
+    main = source.selections[0]
+    how = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    columns = [name for name in GROUPS if any(value.strip() for value in main.table.metadata.get(name, ()))]
+    report = {
+        "title": source.name,
+        "data": source.data,
+        "evaluation": evaluate_predictions(main.table, **how, harmonic=harmonic, group_by=columns),
+        "group_notes": {name: note for name, note in GROUP_NOTES.items() if name in columns},
+        "groups_missing": [name for name in GROUPED_BY if name not in columns],
+        "selections": [_selection(selection, main, how, harmonic) for selection in source.selections],
+        "paired": _paired(source, against or {}, how),
+        "curves": _curves(main.table),
+        "calibration": _calibration(main),
+        "operating_points": _operating_points(main, how),
+        "definitions": {
+            name: {"title": measure.title, "unit": measure.unit, "definition": measure.definition}
+            for name, measure in MEASURES.items()
+        },
+        "protocol": source.protocol,
+        "labels_map": source.labels_map,
+        "left_out": source.left_out,
+        "facts": {**source.facts, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
+    }
+    report["cautions"] = [*source.cautions, *_cautions(report)]
+    report["not_comparable"] = _not_comparable(report)
+    return plain(report)
+
+
+def _selection(selection, main, how, harmonic):
+    """One row of the table of selections; it is scored on all cycles, without groups."""
+    told = {key: getattr(selection, key) for key in ("rule", "text", "epoch", "optimistic")}
+    if selection is main:
+        return {**told, "measures": None}  # those of the evaluation
+    return {**told, "measures": measure_with_intervals(selection.table, **how, harmonic=harmonic)}
+
+
+def _paired(source, against, how):
+    main = source.selections[0]
+    others = {f"{selection.rule}-selected": selection.table for selection in source.selections[1:]} | against
+    rows = {}
+    for name, table in others.items():
+        differences = paired_difference([main.table], [table], **how, measures=measure_classes)
+        same = bool((align(main.table, table).predicted == main.table.predicted).all())
+        rows[name] = {"same_answers": same, "differences": differences}
+    return rows
+
+
+def _curves(table):
+    return {
+        finding: {
+            "positive": int(positive.sum()),
+            "cycles": len(positive),
+            "roc": roc_curve(positive, scores),
+            "pr": pr_curve(positive, scores),
+        }
+        for finding, (positive, scores) in findings(table).items()
+    }
+
+
+def _calibration(main):
+    if main.calibration is None:
+        return None
+    scaled = scale_table(main.table, main.calibration["temperature"])
+    return {
+        **main.calibration,
+        "here": {"before": quality(main.table), "after": quality(scaled)},
+        "reliability": {
+            "before": reliability_bins(main.table.targets, main.table.probabilities),
+            "after": reliability_bins(scaled.targets, scaled.probabilities),
+        },
+    }
+
+
+def _operating_points(main, how):
+    if main.operating_points is None:
+        return None
+    points = [OperatingPoint(point["wanted_sensitivity"], point["threshold"]) for point in main.operating_points]
+    return apply_operating_points(points, main.table, **how)
+
+
+def _cautions(report):
+    """What is particular about these numbers."""
+    protocol, evaluation = report["protocol"], report["evaluation"]
+    shared = protocol.get("patients_shared", {})
+    cautions = []
+    for pair, patients in shared.items():
+        one, other = pair.split("_")
+        # Where the validation cycles are the test cycles, that is said of the selection.
+        if patients and not (pair == "valid_test" and protocol.get("valid_is_test")):
+            cautions.append(
+                f"Patients in both {one} and {other}: {', '.join(patients)}. What the model learned of them may help."
+            )
+    if protocol.get("valid_is_test"):
+        cautions.append(
+            "The validation cycles were the test cycles, as in the published protocol: the test set picked the epoch, "
+            "and its scores are optimistic. No temperature or threshold was fitted: nothing was left to fit it on."
+        )
+    cautions += [f"{note[0].upper()}{note[1:]}." for note in protocol.get("notes", ())]
+    if evaluation["patients"] < FEW_PATIENTS:
+        cautions.append(
+            f"{evaluation['patients']} patients are few: intervals from resampled patients are too narrow below some "
+            f"{FEW_PATIENTS}."
+        )
+    absent = [label for label, count in evaluation["support"].items() if not count]
+    if absent:
+        cautions.append(f"No cycle is annotated {', '.join(absent)}: what is said of that class is undefined here.")
+    if report["labels_map"] is not None:
+        cautions.append(
+            "The data set's labels were translated into the model's as the mapping below says; the scores depend on it."
+        )
+    return cautions
+
+
+def _not_comparable(report):
+    """What must not be compared with what: general rules first, then those of this report."""
+    protocol = report["protocol"]
+    rules = [
+        "Strict-class with any-abnormal figures. The 4-class Score counts an abnormal cycle as right only with its "
+        "exact class, the 2-class Score with any abnormal class; the second is never lower, and its sensitivity has "
+        "been published under the first one's name.",
+        "Epochs picked on the test set with epochs picked without it. The first are optimistic: an independent rerun "
+        "of a published system over five seeds gave 61.5 with the best epoch on test and 59.6 with the last one.",
+        "One seed with a mean over seeds. The intervals here hold the variation of patients, not that of training.",
+        "Other splits or parts of a data set with the official split of the whole: compare the hash of the split.",
+        "AUPRC and predictive values between sets with other shares of abnormal cycles.",
+        "Groups in the tables below with each other as if all else were equal.",
+    ]
+    if report["labels_map"] is not None:
+        rules.append("Scores on translated labels with scores on the labels the model was trained with.")
+    if protocol.get("split") == "own manifests":
+        rules.append("Scores on one's own manifests with published ones.")
+    return rules
