@@ -131,6 +131,27 @@ def train(
     raise typer.Exit(run_training([str(hparams), *context.args]))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def ablate(
+    context: typer.Context,
+    grid: Annotated[Path, typer.Argument(help="The grid, for example hparams/ablation.yaml.")],
+    output: Annotated[Path, typer.Option(help="Folder of the runs and of the table.")],
+    jobs: Annotated[int | None, typer.Option(help="Runs at a time; by default one, or one for each device.")] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="Devices to spread the runs over, with commas: cuda:0,cuda:1.")
+    ] = None,
+):
+    """Run a grid of experiments over seeds and write their table. --key value goes to every run.
+
+    Finished runs are kept, and stopped ones resume: give the same command again.
+    """
+    from lung_srad_plugin.ablation.command import ablate as run_grid
+    from lung_srad_plugin.ablation.runs import read_overrides
+
+    names = devices.split(",") if devices is not None else None
+    raise typer.Exit(run_grid(grid, output, read_overrides(context.args), names, jobs))
+
+
 @app.command()
 def classify(
     files: Annotated[list[str], typer.Argument(help="Recordings, folders of them, or patterns such as 'a/*.wav'.")],

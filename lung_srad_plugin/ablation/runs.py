@@ -1,0 +1,258 @@
+"""The runs of a grid: one folder for each row and seed, and whether what lies there is what is asked for."""
+
+import json
+from dataclasses import dataclass
+from io import StringIO
+from itertools import combinations
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from lung_srad_plugin.ablation.grid import OWN_KEYS
+from lung_srad_plugin.datasets.atomic import write_together
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.hyperparams import experiment_settings, parse_keys, read_experiment
+
+# A run whose process ended well is marked: a kill may also come between the results and the export.
+RESULTS, SETTINGS, MARK, LOG = "results.json", "settings.json", "finished", "output.log"
+SHOWN_SETTINGS = 6
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the recipe.
+
+    Arguments
+    ---------
+    row, seed
+        What it is in the grid.
+    folder : Path
+        Its output folder, ``<output>/<row>/<seed>``.
+    settings : dict
+        What every key of its experiment comes to (``experiment_settings``), with the seed and the output folder left
+        open: its place among the folders says them.
+    text : str
+        The hyperparameter file of just this run.
+    """
+
+    row: str
+    seed: int
+    folder: Path
+    settings: dict
+    text: str
+
+    @property
+    def experiment(self):
+        """Path of the hyperparameter file: ``lung-srad train`` with it repeats or resumes the run by hand."""
+        return self.folder / f"{self.row}.yaml"
+
+    def results(self):
+        """Return what its ``results.json`` holds; None where it is not there, or was cut off by a kill."""
+        return _read_json(self.folder / RESULTS)
+
+    def is_finished(self):
+        """Whether a grid saw it end well, and its results are there."""
+        return (self.folder / MARK).exists() and self.results() is not None
+
+
+def plan_runs(grid, output, overrides=None):
+    """Lay out the runs of a grid, seed after seed, so that every row has its first seed before any has its second.
+
+    Arguments
+    ---------
+    grid : Grid
+    output : str or Path
+        The folder of all runs.
+    overrides : dict, optional
+        Keys of the experiments to replace in every run, and their values.
+
+    Returns
+    -------
+    list of Run
+
+    Raises
+    ------
+    LungSRADError
+        Where a key is unknown, belongs to the grid or is what the rows differ in, a value is missing that only the
+        user can give, or two rows are the same experiment.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.ablation.grid import read_grid
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "full.yaml").write_text("seed: 1\\noutput_folder: x\\nlr: 0.1\\n")
+    >>> text = "experiment: full.yaml\\nseeds: [1, 2]\\nreference: full\\nrows: [{name: full}, {name: slow, changes: "
+    >>> _ = (folder / "grid.yaml").write_text(text + "{lr: 0.01}}]\\n")
+    >>> [(run.row, run.seed, run.settings["lr"]) for run in plan_runs(read_grid(folder / "grid.yaml"), folder)]
+    [('full', 1, 0.1), ('slow', 1, 0.01), ('full', 2, 0.1), ('slow', 2, 0.01)]
+    """
+    overrides = dict(overrides or {})
+    changes, settings = {}, {}
+    for row in grid.rows:
+        origin = f"{grid.path}, row {row.name}"
+        changes[row.name] = read_experiment(row.experiment, _yaml(row.changes) if row.changes else "", origin)
+    _check_overrides(grid, overrides, {name: changed for name, (_, changed) in changes.items()})
+    for name, (base, changed) in changes.items():
+        settings[name] = experiment_settings(base, {**changed, **overrides, "seed": "SEED", "output_folder": "OUTPUT"})
+    _check_distinct(grid, settings)
+    runs = []
+    for seed in grid.seeds:
+        for row in grid.rows:
+            folder = Path(output) / row.name / str(seed)
+            # Absolute, so that the file can be read from wherever it lies.
+            base = {"base": str(row.experiment.resolve())}
+            text = _yaml({**base, **row.changes, **overrides, "seed": seed, "output_folder": str(folder)})
+            runs.append(Run(row.name, seed, folder, settings[row.name], text))
+    return runs
+
+
+def check_folders(runs):
+    """Return the runs that are finished already, after making sure that no folder holds another experiment.
+
+    Arguments
+    ---------
+    runs : list of Run
+
+    Returns
+    -------
+    list of Run
+
+    Raises
+    ------
+    LungSRADError
+        Listing every folder whose run was started with other settings, with what differs and the cure.
+    """
+    problems = []
+    for run in runs:
+        started = any((run.folder / "save").glob("CKPT*")) or (run.folder / RESULTS).exists()
+        if not started:
+            continue
+        found = _read_json(run.folder / SETTINGS)
+        if found is None:
+            problems.append(f"{run.folder}: a run, but not one that a grid started")
+        elif found != run.settings:
+            problems.append(f"{run.folder}: {describe_difference(found, run.settings)}")
+    if problems:
+        raise LungSRADError(
+            "\n  ".join(
+                [
+                    f"{len(problems)} runs have other settings than those asked for; ask for the same again, choose "
+                    "another --output, or remove these folders to train anew:",
+                    *problems,
+                ]
+            )
+        )
+    return [run for run in runs if run.is_finished()]
+
+
+def prepare_folder(run):
+    """Make the folder of a run and write down what is asked of it."""
+    (run.folder / MARK).unlink(missing_ok=True)
+    settings = json.dumps(run.settings, indent=2, ensure_ascii=False) + "\n"
+    write_together({run.folder / SETTINGS: settings, run.experiment: run.text})
+
+
+def mark_finished(run):
+    """Say that the process of a run ended well."""
+    write_together({run.folder / MARK: "the process of this run ended well\n"})
+
+
+def differing_settings(settings, reference):
+    """Return in what plain settings, those that build nothing, an experiment differs from another.
+
+    Returns
+    -------
+    dict
+        By key, the first one's value.
+
+    Example
+    -------
+    >>> differing_settings({"lr": 0.2, "opt": "!name:Adam {lr: 0.2}"}, {"lr": 0.1, "opt": "!name:Adam {lr: 0.1}"})
+    {'lr': 0.2}
+    """
+    return {
+        key: value
+        for key, value in settings.items()
+        if (key not in reference or value != reference[key]) and "!" not in str(value)
+    }
+
+
+def describe_difference(found, asked):
+    """Say which settings differ between a run that is there and the one that is asked for.
+
+    Example
+    -------
+    >>> describe_difference({"lr": 0.1, "frames": 64}, {"lr": 0.2, "frames": 64})
+    'lr is 0.1 there, 0.2 was asked for'
+    """
+    keys = list(differing_settings(asked, found)) + [key for key in found if key not in asked]
+    # Where only what builds an object differs, such as a constant of the recipe's yaml.
+    keys = keys or [key for key in asked if found.get(key) != asked[key]]
+    said = [f"{key} is {found.get(key, 'absent')} there, {asked.get(key, 'none')} was asked for" for key in keys]
+    more = f"; and {len(said) - SHOWN_SETTINGS} more" if len(said) > SHOWN_SETTINGS else ""
+    return "; ".join(said[:SHOWN_SETTINGS]) + more
+
+
+def _check_overrides(grid, overrides, changes):
+    for experiment in {row.experiment for row in grid.rows if overrides}:
+        read_experiment(experiment, _yaml({key: value for key, value in overrides.items() if key not in OWN_KEYS}))
+    for key, value in overrides.items():
+        if key in OWN_KEYS:
+            raise LungSRADError(f"--{key}: the grid gives it to each run: seeds in {grid.path}, folders by --output")
+        given = [row.get(key, KeyError) for row in changes.values()]
+        if any(one != given[0] for one in given):
+            rows = ", ".join(name for name, row in changes.items() if key in row)
+            raise LungSRADError(
+                f"--{key} {value}: the rows differ in it ({rows} set it), so the same value for all would make another "
+                f"table; leave it out, or change a copy of {grid.path}"
+            )
+
+
+def _check_distinct(grid, settings):
+    for (name, one), (other, two) in combinations(settings.items(), 2):
+        if one == two:
+            raise LungSRADError(f"{grid.path}: rows {name} and {other} are the same experiment; change or drop one")
+
+
+def _yaml(tree):
+    text = StringIO()
+    YAML().dump(dict(tree), text)
+    return text.getvalue()
+
+
+def read_overrides(arguments):
+    """Read ``--key value`` and ``--key=value`` into a dict of overrides, their values as yaml.
+
+    Raises
+    ------
+    LungSRADError
+        Where an argument is no key, or a key has no value or is given twice.
+
+    Example
+    -------
+    >>> read_overrides(["--lr", "0.2", "--gaussian_blocks=[]"])
+    {'lr': 0.2, 'gaussian_blocks': []}
+    """
+    overrides, waiting = {}, list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not key:
+            raise LungSRADError(f"{argument}: expected --key value, a key of the experiments and what it shall be")
+        if key == "device":
+            raise LungSRADError("--device: a grid runs on --devices, for example --devices cuda:0,cuda:1")
+        if not equals:
+            if not waiting or waiting[0].startswith("--"):
+                raise LungSRADError(f"{argument}: expected a value after it")
+            value = waiting.pop(0)
+        if key in overrides:
+            raise LungSRADError(f"--{key} is given twice")
+        overrides[key] = parse_keys(f"{key}: {value}", "the command line")[key]
+    return overrides
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None

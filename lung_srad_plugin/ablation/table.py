@@ -1,0 +1,176 @@
+"""The numbers of an ablation table: over seeds, against the reference row, and beside what was published."""
+
+import math
+from dataclasses import asdict
+
+from lung_srad_plugin.ablation.grid import FIGURES
+from lung_srad_plugin.ablation.runs import differing_settings
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
+from lung_srad_plugin.evaluation.measures import measure_classes
+from lung_srad_plugin.evaluation.predictions import read_predictions
+from lung_srad_plugin.results import RULES, predictions_name
+
+# What the figures are called in evaluation.
+MEASURED_AS = {
+    "Sp": "specificity",
+    "Se": "sensitivity_strict_class",
+    "Score": "score_strict_class",
+    "2-class": "score_any_abnormal",
+}
+# Below, percentile intervals from resampled patients are too narrow.
+FEW_PATIENTS = 20
+
+
+def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, seed=0):
+    """Compute the table of a grid from the runs that are finished.
+
+    Arguments
+    ---------
+    grid : Grid
+    runs : list of Run
+        All of them, as of ``plan_runs``.
+    failures : list of Failure
+        Of the latest attempt.
+    resamples, confidence, seed
+        Of the intervals of the differences, as in ``bootstrap``.
+
+    Returns
+    -------
+    dict
+        Ready for JSON, undefined numbers None. ``reference``, ``seeds``, ``published_source``, ``selection`` (in words,
+        by rule), ``test`` (``cycles``, ``patients``), ``bootstrap``, ``notes`` (what a reader must know), ``rows`` and
+        ``failures``. Each row has its ``name``, ``experiment``, ``changes`` (the settings in which it differs from the
+        reference), ``published`` (``mean``, ``sd`` by figure), ``runs`` (by seed: the folder, whether it is finished,
+        commit and seconds), and by rule ``measured`` (by figure: ``mean``, ``sd``, ``values`` by seed), ``epochs`` by
+        seed and ``difference`` from the reference (by figure: ``value``, ``low``, ``high``; None for the reference, and
+        where there is no finished run or, as a note then says, the test cycles are not the reference's).
+
+    Raises
+    ------
+    LungSRADError
+        Where the predictions of a finished run are missing or faulty.
+    """
+    finished = {row.name: {} for row in grid.rows}
+    for run in runs:
+        if run.is_finished():
+            finished[run.row][run.seed] = run, run.results()
+    results = [result for by_seed in finished.values() for _, result in by_seed.values()]
+    rules = [rule for rule in RULES if results and all(rule in result["selected"] for result in results)]
+    tables = {
+        rule: {
+            name: [read_predictions(run.folder / predictions_name("test", rule)) for run, _ in by_seed.values()]
+            for name, by_seed in finished.items()
+        }
+        for rule in rules
+    }
+    settings = {run.row: run.settings for run in runs}
+    rows, incomparable = [], []
+    for row in grid.rows:
+        by_seed = finished[row.name]
+        difference = dict.fromkeys(rules)
+        try:
+            for rule in rules if row.name != grid.reference else ():
+                reference, own = tables[rule][grid.reference], tables[rule][row.name]
+                difference[rule] = _difference(reference, own, resamples, confidence, seed)
+        except LungSRADError as error:
+            incomparable.append(f"No difference of {row.name} from {grid.reference}: {error}.")
+        rows.append(
+            {
+                "name": row.name,
+                "experiment": str(row.experiment),
+                "changes": differing_settings(settings[row.name], settings[grid.reference]),
+                "published": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in row.published.items()},
+                "runs": {str(run.seed): _describe(run) for run in runs if run.row == row.name},
+                "measured": {rule: _over_seeds(by_seed, rule) for rule in rules if by_seed},
+                "epochs": {
+                    rule: {str(seed): result["selected"][rule]["epoch"] for seed, (_, result) in by_seed.items()}
+                    for rule in rules
+                },
+                "difference": difference,
+            }
+        )
+    any_table = next((found[0] for by_row in tables.values() for found in by_row.values() if found), None)
+    test = None if any_table is None else {"cycles": len(any_table), "patients": len(set(any_table.patients()))}
+    return {
+        "grid": str(grid.path),
+        "reference": grid.reference,
+        "seeds": list(grid.seeds),
+        "published_source": grid.published_source,
+        "selection": _selection(results, rules),
+        "test": test,
+        "bootstrap": {"clusters": "patient", "resamples": resamples, "confidence": confidence, "seed": seed},
+        "notes": _notes(grid, finished, results, test) + incomparable,
+        "rows": rows,
+        "failures": [
+            {"row": one.run.row, "seed": one.run.seed, "code": one.code, "log": one.tail.splitlines()}
+            for one in failures
+        ],
+    }
+
+
+def _over_seeds(by_seed, rule):
+    measured = {}
+    for name, (task, part) in FIGURES.items():
+        values = {str(seed): result["selected"][rule][task][part] for seed, (_, result) in by_seed.items()}
+        summary = over_seeds(values)
+        measured[name] = {
+            "mean": summary.mean,
+            "sd": None if math.isnan(summary.sd) else summary.sd,
+            "values": summary.values,
+        }
+    return measured
+
+
+def _difference(reference, tables, resamples, confidence, seed):
+    """Return by figure how much a row is above the reference; None where one of them has no finished run."""
+    if not reference or not tables:
+        return None
+    differences = paired_difference(reference, tables, resamples, confidence, seed, measures=measure_classes)
+    by_figure = {}
+    for name, measure in MEASURED_AS.items():
+        interval = asdict(differences[measure])
+        by_figure[name] = {key: None if math.isnan(value) else value for key, value in interval.items()}
+    return by_figure
+
+
+def _describe(run):
+    result = run.results() if run.is_finished() else None
+    return {
+        "folder": str(run.folder),
+        "finished": result is not None,
+        **({key: result[key] for key in ("commit", "seconds", "device")} if result else {}),
+    }
+
+
+def _selection(results, rules):
+    """Return in words how each rule picked its epochs; refuse runs that mean different things by it."""
+    selection = {}
+    for rule in rules:
+        texts = sorted({result["protocol"]["selection"][rule] for result in results})
+        selection[rule] = texts[0] if len(texts) == 1 else f"differs from row to row: {'; or '.join(texts)}"
+    return selection
+
+
+def _notes(grid, finished, results, test):
+    notes = []
+    missing = [f"{name} ({len(by_seed)})" for name, by_seed in finished.items() if len(by_seed) < len(grid.seeds)]
+    if missing:
+        notes.append(f"Not all of the {len(grid.seeds)} seeds are finished: {', '.join(missing)}.")
+    splits = sorted({result["protocol"]["split"] for result in results})
+    if splits:
+        notes.append(f"Split: {'; '.join(splits)}." + (" Rows of different splits do not compare." * (len(splits) > 1)))
+    if test is not None:
+        notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
+        notes.append(
+            "± is the standard deviation over seeds. An interval of a difference is a patient-clustered bootstrap of "
+            "the mean over these seeds: it tells how far other patients might move it, not other seeds."
+        )
+        if test["patients"] < FEW_PATIENTS:
+            notes.append(f"{test['patients']} patients are too few for the intervals to be trusted.")
+    if grid.published_source:
+        notes.append(f"Published: {grid.published_source}. Not measured here.")
+    commits = {result["commit"] for result in results}
+    if len(commits) > 1:
+        notes.append(f"The runs were made with {len(commits)} versions of the code: ablation.json has their commits.")
+    return notes
