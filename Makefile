@@ -10,8 +10,14 @@ WORKERS ?= 2
 
 .PHONY: demo test lint install clean
 
+# The product once through, by the commands a user gives: sounds, training and scores, one recording classified.
+DEMO := results/demo
 demo: $(VENV)/.installed
-	$(BIN)/python recipes/ICBHI/demo.py
+	$(BIN)/lung-srad synthesize $(DEMO)/data
+	$(BIN)/python recipes/ICBHI/train.py hparams/lung_srad_demo.yaml
+	$(BIN)/lung-srad classify $$(ls $(DEMO)/data/ICBHI_final_database/*.wav | tail -n 1) --annotations \
+		--model $(DEMO)/run/export --plot $(DEMO)/plots
+	@echo "Pictures: $(DEMO)/run/confusion_valid.png, $(DEMO)/run/training.png, $(DEMO)/plots"
 
 test: lint
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
