@@ -123,7 +123,9 @@ def prepare_data(hparams):
     if hparams["skip_prep"]:
         return {"split": "own manifests", "split_sha256": None, "notes": []}
     folder = Path(hparams["train_csv"]).parent
-    options = {key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "strict")}
+    options = {
+        key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "test_device", "strict")
+    }
     options["seed"] = hparams["split_seed"]
     run_on_main(prepare_icbhi, args=[hparams["data_folder"], folder], kwargs=options)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))

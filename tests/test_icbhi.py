@@ -181,6 +181,24 @@ def test_folds_cover_everything_once_and_divide_no_patient(icbhi_folder, tmp_pat
     assert len(seen) == len(set(seen)) == 853 + 759
 
 
+@pytest.mark.parametrize(
+    ("device", "cycles", "dropped"), [("Litt3200", 418, 7), ("LittC2SE", 22, 2), ("Meditron", 1105, 7)]
+)
+def test_device_left_out_with_its_patients(icbhi_folder, tmp_path, device, cycles, dropped):
+    prepared = prepare_icbhi(icbhi_folder, tmp_path, split="device", test_device=device, quiet=True)
+    train, valid, test = (rows_of(path) for path in (prepared.train, prepared.valid, prepared.test))
+    assert {row["device"] for row in test} == {device}
+    assert device not in {row["device"] for row in train + valid}
+    assert not patients_of(test) & patients_of(train + valid)
+    assert not patients_of(train) & patients_of(valid)
+    summary = summary_of(prepared)
+    assert (len(test), len(summary["split"]["dropped"])) == (cycles, dropped)
+    assert summary["split"]["source"] == "device in the file names"
+    assert f"device {device} left out" in summary["protocol"]
+    assert any("not reliable" in note for note in summary["notes"])
+    assert not any("published" in note for note in summary["notes"])
+
+
 def test_end_tolerance_is_not_needed_on_real_recordings(icbhi_folder):
     folder = icbhi_folder / "ICBHI_final_database"
     for wav in folder.glob("*.wav"):
@@ -303,6 +321,9 @@ def test_missing_folder_says_where_to_get_the_data(tmp_path):
         ({"valid_fraction": 1.0}, "valid_fraction=1.0"),
         ({"split": "kfold", "fold": 5}, "fold=5 of folds=5"),
         ({"split": "kfold", "folds": 1}, "folds=1"),
+        ({"split": "device"}, "split='device' with test_device=None"),
+        ({"test_device": "Meditron"}, "split='official' with test_device='Meditron'"),
+        ({"split": "device", "test_device": "meditron"}, "no recording of device 'meditron'"),
     ],
 )
 def test_options_that_do_not_exist(data, options, message):
@@ -448,6 +469,14 @@ def test_folds_need_no_split(data):
     summary = summary_of(prepare(data, split="kfold", folds=2))
     assert sum(part["cycles"]["total"] for part in summary["parts"].values()) == 18
     assert summary["split"]["agrees_with_official"] is None
+
+
+def test_device_split_needs_no_split(data):
+    for table in data.glob("*.txt"):
+        table.unlink()
+    prepared = prepare(data, split="device", test_device="LittC2SE", valid="test")
+    assert patients_of(rows_of(prepared.test)) == {"103", "106"}
+    assert patients_of(rows_of(prepared.train)) == {"101", "102", "105"}
 
 
 def test_split_file_problems_have_lines(data):

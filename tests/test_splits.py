@@ -14,6 +14,7 @@ from lung_srad_plugin.datasets.splits import (
     assign_sides,
     correct_split,
     divide_patients,
+    leave_device_out,
     official_split,
     parse_split,
     patients_on_both_sides,
@@ -70,6 +71,20 @@ def test_corrected_split_drops_train_recordings_of_two_patients_only(all_cycles)
     assert patients_on_both_sides(corrected) == []
     test = [name for name in corrected if corrected[name] == "test"]
     assert sum(count(all_cycles, test).values()) == 2756
+
+
+@pytest.mark.parametrize(
+    ("device", "test", "dropped"),
+    [("AKGC417L", 646, 1), ("LittC2SE", 87, 25), ("Litt3200", 60, 7), ("Meditron", 127, 7)],
+)
+def test_leaving_out_a_device_leaves_out_its_patients(device, test, dropped):
+    names = official_split()
+    sides = leave_device_out(names, device)
+    assert {parse_name(name).device for name in sides if sides[name] == "test"} == {device}
+    assert all(parse_name(name).device != device for name in sides if sides[name] == "train")
+    assert patients_on_both_sides(sides) == []
+    assert list(sides.values()).count("test") == test
+    assert len(names) - len(sides) == dropped
 
 
 def test_patient_226_is_found_under_both_device_names(all_cycles):

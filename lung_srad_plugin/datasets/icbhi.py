@@ -15,6 +15,7 @@ from lung_srad_plugin.datasets.splits import (
     assign_sides,
     correct_split,
     divide_patients,
+    leave_device_out,
     official_split,
     parse_split,
     patients_on_both_sides,
@@ -27,7 +28,8 @@ COLUMNS = (
     *("ID", "duration", "wav", "start", "stop", "label", "crackle", "wheeze"),
     *("patient", "recording", "device", "location", "mode", "age", "sex", "diagnosis"),
 )
-SPLITS = ("official", "corrected", "kfold")
+SPLITS = ("official", "corrected", "kfold", "device")
+DRAWN = ("kfold", "device")  # not read from a list of recordings
 VALIDS = ("patients", "test")
 
 
@@ -60,6 +62,7 @@ def prepare_icbhi(
     valid_fraction=0.2,
     folds=5,
     fold=0,
+    test_device=None,
     seed=1986,
     strict=True,
     quiet=False,
@@ -79,6 +82,8 @@ def prepare_icbhi(
         ``"official"``: the 60/40 split in the data folder, or else the one that comes with this package.
         ``"corrected"``: the same without the train recordings of patients who are also in test (156 and 218).
         ``"kfold"``: patients divided into ``folds`` parts over all data; number ``fold`` is the test part.
+        ``"device"``: all recordings of ``test_device`` are test, all others train, without the patients in test.
+        Devices go by the file names, which are not reliable, see ``recording_name``.
     valid : str
         ``"patients"``: a part of the train patients, who are then no longer in train; patients who are also in test
         stay in train. ``"test"``: the test cycles, which is the published protocol; a model selected on them
@@ -87,6 +92,8 @@ def prepare_icbhi(
         The share of train, in each class as nearly as possible, that ``valid="patients"`` takes.
     folds, fold : int
         Only for ``"kfold"``; folds are numbered from 0.
+    test_device : str, optional
+        Only for ``"device"``, which needs it: AKGC417L, LittC2SE, Litt3200 or Meditron.
     seed : int
         Decides which patients are drawn.
     strict : bool
@@ -112,13 +119,13 @@ def prepare_icbhi(
     ...
     lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. ...
     """
-    _check_options(split, valid, valid_fraction, folds, fold)
+    _check_options(split, valid, valid_fraction, folds, fold, test_device)
     layout = find_layout(data_folder)
     recordings, names, problems = read_recordings(layout, quiet)
     tables, found = _read_tables(layout)
     problems += found
     sides, source = {}, "drawn by patient"
-    if split != "kfold":
+    if split not in DRAWN:
         sides, source = _find_split(layout, tables["split"])
         listed, missing = assign_sides(names, sides)
         message = f"is in no good line of the split ({source})"
@@ -130,6 +137,9 @@ def prepare_icbhi(
 
     if split == "kfold":
         assigned = _draw_fold(recordings, folds, fold, seed)
+    elif split == "device":
+        assigned = leave_device_out(recordings, test_device)
+        source = "device in the file names"
     else:
         assigned, _ = assign_sides(recordings, correct_split(sides) if split == "corrected" else sides)
     if valid == "patients":
@@ -145,10 +155,10 @@ def prepare_icbhi(
 
     summary = {
         "version": __version__,
-        "protocol": _protocol(split, valid, folds, fold),
+        "protocol": _protocol(split, valid, folds, fold, test_device),
         "options": {
             **{"split": split, "valid": valid, "valid_fraction": valid_fraction},
-            **{"folds": folds, "fold": fold, "seed": seed, "strict": strict},
+            **{"folds": folds, "fold": fold, "test_device": test_device, "seed": seed, "strict": strict},
         },
         "valid_is_test": valid == "test",
         "split": _describe_split(sides, source, names, recordings, assigned),
@@ -167,7 +177,7 @@ def prepare_icbhi(
     return PreparedICBHI(*(save_folder / name for name in texts), data_root=layout.root)
 
 
-def _check_options(split, valid, valid_fraction, folds, fold):
+def _check_options(split, valid, valid_fraction, folds, fold, test_device):
     if split not in SPLITS:
         raise LungSRADError(f"split={split!r}; expected one of {', '.join(SPLITS)}")
     if valid not in VALIDS:
@@ -176,6 +186,10 @@ def _check_options(split, valid, valid_fraction, folds, fold):
         raise LungSRADError(f"valid_fraction={valid_fraction!r}; expected a share between 0 and 1, for example 0.2")
     if folds < 2 or not 0 <= fold < folds:
         raise LungSRADError(f"fold={fold!r} of folds={folds!r}; expected 2 folds or more, numbered from 0")
+    if (split == "device") != (test_device is not None):
+        raise LungSRADError(
+            f"split={split!r} with test_device={test_device!r}; the split by device needs one, and no other does"
+        )
 
 
 def _read_tables(layout):
@@ -264,9 +278,13 @@ def _rows(recording, layout, patients):
         yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _protocol(split, valid, folds, fold):
+def _protocol(split, valid, folds, fold, test_device):
     """What was trained and selected on what, in words; it accompanies every result."""
-    first = f"fold {fold} of {folds}, patients divided" if split == "kfold" else f"{split} split"
+    special = {
+        "kfold": f"fold {fold} of {folds}, patients divided",
+        "device": f"device {test_device} left out of training, by the names of the files",
+    }
+    first = special.get(split, f"{split} split")
     selection = {"patients": "valid: patients drawn from train", "test": "valid: the TEST cycles, as published"}
     return f"{first}; {selection[valid]}"
 
@@ -296,7 +314,7 @@ def _notes(layout, recordings, summary):
     split, notes = summary["split"], []
     for copy, folder in layout.copies.items():
         notes.append(f"folder {layout.relative(copy)} is a copy of {layout.relative(folder)} and was passed over")
-    if summary["options"]["split"] != "kfold" and not layout.tables["split"]:
+    if summary["options"]["split"] not in DRAWN and not layout.tables["split"]:
         notes.append("the data folder has no split file; the official split shipped with lung-srad was used")
     if split["agrees_with_official"] is False:
         notes.append(f"{split['source']} is not the official split; scores do not compare with published ones")
@@ -315,4 +333,11 @@ def _notes(layout, recordings, summary):
             notes.append(f"the data folder has no {kind} file; left blank: {columns}")
     if summary["valid_is_test"]:
         notes.append("valid.csv holds the test cycles: an epoch selected on it has seen the test set")
+    if summary["options"]["split"] == "device":
+        notes.append(
+            "devices go by the names of the files, which are not reliable: of the 127 recordings that the official "
+            "split names Meditron a public re-analysis of the audio found only 36 to be so"
+        )
+        if split["dropped"]:
+            notes.append(f"{len(split['dropped'])} train recordings were dropped: their patients are in test")
     return notes

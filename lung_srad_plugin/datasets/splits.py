@@ -179,6 +179,42 @@ def correct_split(sides):
     return {name: side for name, side in sides.items() if side == "test" or parse_name(name).patient not in shared}
 
 
+def leave_device_out(names, device):
+    """Return a split whose test side is one device.
+
+    A patient recorded with this and with another device is in test only, so that neither the device nor its patients
+    are known from training. Devices are those of the names, which are not reliable, see ``recording_name``.
+
+    Arguments
+    ---------
+    names : iterable of str
+        Recording names.
+    device : str
+        As in the names, for example ``"Litt3200"``.
+
+    Returns
+    -------
+    dict
+        Name to side, without other devices' recordings of the test patients.
+
+    Raises
+    ------
+    LungSRADError
+        Where no recording has the device.
+
+    Example
+    -------
+    >>> names = ["101_1b1_Al_sc_Meditron", "102_1b1_Ar_sc_Litt3200", "102_2b1_Ar_sc_Meditron"]
+    >>> leave_device_out(names, "Litt3200")
+    {'101_1b1_Al_sc_Meditron': 'train', '102_1b1_Ar_sc_Litt3200': 'test'}
+    """
+    device_of = {name: parse_name(name).device for name in sorted(names)}
+    if device not in device_of.values():
+        found = ", ".join(sorted(set(device_of.values())))
+        raise LungSRADError(f"no recording of device {device!r}; the names have {found}")
+    return correct_split({name: "test" if found == device else "train" for name, found in device_of.items()})
+
+
 def divide_patients(counts, shares, seed, fixed=None):
     """Divide patients into parts that come close to given shares of every class.
 

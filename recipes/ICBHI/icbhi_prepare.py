@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--valid_fraction", type=float, default=0.2, help="share of train for --valid patients")
     parser.add_argument("--folds", type=int, default=5, help="for --split kfold")
     parser.add_argument("--fold", type=int, default=0, help="the test fold, from 0, for --split kfold")
+    parser.add_argument("--test_device", help="the device that is the test set, for --split device")
     parser.add_argument("--seed", type=int, default=1986, help="decides which patients are drawn")
     parser.add_argument("--strict", choices=("true", "false"), default="true", help="false leaves out what is faulty")
     arguments = vars(parser.parse_args())
