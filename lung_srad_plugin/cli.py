@@ -41,6 +41,7 @@ class Split(str, Enum):
     official = "official"
     corrected = "corrected"
     kfold = "kfold"
+    device = "device"
 
 
 class Valid(str, Enum):
@@ -86,6 +87,9 @@ def prepare(
     valid_fraction: Annotated[float, typer.Option(help="Share of train that becomes valid.")] = 0.2,
     folds: Annotated[int, typer.Option(help="For --split kfold.")] = 5,
     fold: Annotated[int, typer.Option(help="The fold that is the test set, from 0.")] = 0,
+    test_device: Annotated[
+        str | None, typer.Option(help="The device that is the test set, for --split device.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides which patients are drawn.")] = 1986,
     strict: Annotated[
         bool, typer.Option("--strict/--no-strict", help="--no-strict leaves out what is faulty and lists it.")
@@ -102,6 +106,7 @@ def prepare(
         valid_fraction=valid_fraction,
         folds=folds,
         fold=fold,
+        test_device=test_device,
         seed=seed,
         strict=strict,
     )
@@ -150,6 +155,77 @@ def ablate(
 
     names = devices.split(",") if devices is not None else None
     raise typer.Exit(run_grid(grid, output, read_overrides(context.args), names, jobs))
+
+
+@app.command()
+def evaluate(
+    source: Annotated[
+        Path, typer.Argument(help="The output folder of a training run, a model folder, or a predictions CSV.")
+    ],
+    manifest: Annotated[
+        Path | None, typer.Argument(help="The cycles, as CSV. A run without it is reported on its test cycles.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
+    data_root: Annotated[Path | None, typer.Option(help="What {data_root} in the manifest stands for.")] = None,
+    labels_map: Annotated[
+        Path | None, typer.Option(help="JSON: the manifest's labels to the model's, null for rows to leave out.")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="Validation cycles for temperature and thresholds: a manifest, or predictions.")
+    ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Hear long cycles in overlapping windows instead of cutting them.")
+    ] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Predictions CSV of another model on the same cycles. May be repeated.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Resamples of patients for the intervals.")] = 10_000,
+    confidence: Annotated[float, typer.Option(help="Of the intervals, in percent.")] = 95.0,
+    seed: Annotated[int, typer.Option(help="Of the resamples.")] = 0,
+    harmonic: Annotated[bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores.")] = False,
+    batch_size: Annotated[int, typer.Option(help="Cycles that go through the model at once.")] = 8,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
+):
+    """Evaluate a run, a model or predictions: scores with intervals, as report.html, report.md and report.json."""
+    from lung_srad_plugin.evaluation.command import evaluate as run_evaluation
+    from lung_srad_plugin.evaluation.command import print_report
+
+    report = run_evaluation(
+        source,
+        output,
+        manifest,
+        data_root=data_root,
+        labels_map=labels_map,
+        valid=valid,
+        windows=windows,
+        against=against or (),
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+        harmonic=harmonic,
+        batch_size=batch_size,
+        device=device,
+    )
+    print_report(report, output)
+
+
+class Mixed(str, Enum):
+    """What KAUH recordings labelled I C B and I C E W are."""
+
+    both = "both"
+    leave_out = "leave_out"
+
+
+@app.command()
+def prepare_kauh(
+    data_folder: Annotated[Path, typer.Argument(help="The KAUH download, unpacked.")],
+    save_folder: Annotated[Path, typer.Argument(help="Where to write kauh.csv and labels_map.json.")],
+    mixed: Annotated[Mixed, typer.Option(help="What recordings labelled I C B and I C E W are.")],
+):
+    """Write a manifest of the KAUH recordings and the mapping of their labels, for evaluation."""
+    from lung_srad_plugin.datasets.kauh import prepare_kauh as run_preparation
+
+    run_preparation(data_folder, save_folder, mixed.value)
 
 
 @app.command()
@@ -243,10 +319,10 @@ def _print_error(error):
     print(f"error: {error}", file=sys.stderr)
 
 
-def main():
-    """Run the command line; a user's mistake becomes one message and exit code 2."""
+def main(arguments=None):
+    """Run the command line, or these arguments; a user's mistake becomes one message and exit code 2."""
     try:
-        app()
+        app(arguments)
     except LungSRADError as error:
         _print_error(error)
         sys.exit(MISUSED)

@@ -29,7 +29,7 @@ def line_chart(series, x_label, y_label, description, diagonal=False):
     Example
     -------
     >>> line_chart([{"style": "s1", "points": [(0, 0), (1, 1)], "sizes": None}], "x", "y", "a line")[:30]
-    '<svg class="chart" viewBox="0 0'
+    '<svg class="chart" viewBox="0 '
     """
     parts = [_grid(x_label, y_label)]
     if diagonal:

@@ -31,10 +31,8 @@ def roc_curve(positive, scores):
     if not hits[-1] or not alarms[-1]:
         return []
     rate, sensitivity = alarms / alarms[-1], hits / hits[-1]
-    # Of several thresholds at one false positive rate the most sensitive one counts.
-    last = np.flatnonzero(np.diff(rate, append=2))
     grid = np.linspace(0, 1, POINTS)
-    return _points(grid, np.interp(grid, rate[last], sensitivity[last]))
+    return _points(grid, np.interp(grid, rate, sensitivity))
 
 
 def pr_curve(positive, scores):
