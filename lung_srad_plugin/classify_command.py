@@ -16,7 +16,7 @@ ENDINGS = {"table": "txt", "json": "json", "csv": "csv", "audacity": "txt"}
 INTERRUPTED = 130  # what shells report of a program that was interrupted
 
 
-def classify_files(patterns, model, annotations, format, output, plot, hop, batch_size, run_opts):
+def classify_files(patterns, model, annotations, format, output, plot, hop, batch_size, run_opts, calibrated=False):
     """Classify recordings and print or write the results.
 
     Arguments
@@ -35,6 +35,8 @@ def classify_files(patterns, model, annotations, format, output, plot, hop, batc
         As for ``classify_file``.
     run_opts : dict
         As for ``from_hparams``.
+    calibrated : bool
+        As for ``classify_file``.
 
     Returns
     -------
@@ -69,7 +71,9 @@ def classify_files(patterns, model, annotations, format, output, plot, hop, batc
 
             try:
                 cycles = recording.with_suffix(".txt") if annotations else None
-                result = classifier.classify_file(recording, cycles, hop, batch_size, progress=advance)
+                result = classifier.classify_file(
+                    recording, cycles, hop, batch_size, progress=advance, calibrated=calibrated
+                )
                 if plot is not None:
                     _plot(result, recording, plot / name.with_name(f"{name.name}.png"))
                 _give_out(result, format, output, name, first=done == 0)

@@ -208,16 +208,15 @@ def _training_modules(settings, checkpoint):
 
 
 def _write(folder, run_folder, settings, checkpoint, select):
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     labels = [str(label) for label in settings["labels"]]
     parts = {name: _portable(settings[name]) for name in WEIGHTS}
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
         weights = {key: value.contiguous() for key, value in _load(folder / f"{name}.ckpt").items()}
-        save_file(weights, folder / f"{name}.safetensors", metadata={"format": "pt"})
-        # safetensors lets nobody else read its files; these are as public as those beside them.
-        shutil.copymode(folder / f"{name}.ckpt", folder / f"{name}.safetensors")
+        # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
+        (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
     plain = {key: "null" if settings[key] is None else settings[key] for key in ("sample_rate", "duration", "frames")}
     yaml = HEADER.format(**plain) + _dump(parts) + WIRING.format(classes=len(labels))
@@ -227,6 +226,7 @@ def _write(folder, run_folder, settings, checkpoint, select):
     weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
     files = {name: sha256_of(folder / name) for name in sorted(weighty)}
     experiment = results["experiment"] if results else run_folder.resolve().name
+    epoch = _read_meta(checkpoint).get("epoch")
     config = {
         "format": FORMAT,
         "model": f"{experiment}-{files['embedding_model.ckpt'][:8]}",
@@ -235,8 +235,9 @@ def _write(folder, run_folder, settings, checkpoint, select):
         "duration": settings["duration"],
         "frames": settings["frames"],
         "experiment": experiment,
-        "epoch": _read_meta(checkpoint).get("epoch"),
+        "epoch": epoch,
         "select": select,
+        **_fitted(results, select, epoch),
         "data": _data(results) if results else None,
         "protocol": results["protocol"] if results else None,
         "seed": settings.get("seed"),
@@ -246,6 +247,13 @@ def _write(folder, run_folder, settings, checkpoint, select):
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / CARD).write_text(write_card(config, results), encoding="utf-8")
+
+
+def _fitted(results, select, epoch):
+    """What was fitted on validation cycles for this very epoch; None where nothing was."""
+    scores = (results or {}).get("selected", {}).get(select, {})
+    fits = scores.get("epoch") == epoch
+    return {key: scores.get(key) if fits else None for key in ("calibration", "operating_points")}
 
 
 def _data(results):

@@ -17,6 +17,8 @@ MIN_SECONDS = 0.2
 
 # Below a third of the smallest step of 16 bits nothing changes: silence, or a sensor that is stuck.
 STILL = 1e-5
+# A constant of up to three steps of 16 bits is what is left of silence by an offset or a rounding.
+SILENT_LEVEL = 1e-4
 
 FULL_SCALE = 0.999
 CLIPPED_RUN = 3  # samples in a row at full scale; a single one may be a true peak
@@ -139,7 +141,7 @@ class InputChecks:
             )
         begin, level = self._still
         if begin == 0:
-            what = "silence" if abs(level) <= STILL else f"one constant value, {level:.3g},"
+            what = "silence" if abs(level) <= SILENT_LEVEL else f"one constant value, {level:.3g},"
             raise LungSRADError(f"{self.name}: {what} from beginning to end; expected a recording with sound in it")
         flaws = self._still_flaws(self.still_runs())
         clipped = self._clipped + (self._at_limit if self._at_limit >= CLIPPED_RUN else 0)
@@ -168,6 +170,6 @@ class InputChecks:
 
     def _still_flaw(self, begin, end, level):
         start, end = begin / self.sample_rate, end / self.sample_rate
-        if abs(level) <= STILL:
+        if abs(level) <= SILENT_LEVEL:
             return Flaw("silence", f"silence from {start:.2f} to {end:.2f} s", start, end)
         return Flaw("constant", f"one constant value, {level:.3g}, from {start:.2f} to {end:.2f} s", start, end)

@@ -41,7 +41,8 @@ def obtain_model(source, hparams_file, savedir, local_strategy, fetch_config):
     from speechbrain.utils.fetching import FetchFrom, FetchSource, fetch
 
     kind, place = source if isinstance(source, FetchSource) else (None, source)
-    if kind is FetchFrom.LOCAL or (kind is None and Path(place).is_dir()):
+    # An empty name would be the current directory.
+    if kind is FetchFrom.LOCAL or (kind is None and str(place) and Path(place).is_dir()):
         return Path(place)
     place = str(place)
     if kind is None:
@@ -51,7 +52,7 @@ def obtain_model(source, hparams_file, savedir, local_strategy, fetch_config):
             kind = FetchFrom.HUGGING_FACE
         else:
             raise LungSRADError(
-                f"{place}: no such folder; expected a model that lung-srad export wrote, or a hub id owner/name"
+                f"{place or repr(place)}: no such folder; expected a model that lung-srad export wrote, or a hub id owner/name"
             )
     if fetch_config.allow_network:
         fetch_config = replace(fetch_config, overwrite=True)

@@ -4,10 +4,10 @@ import contextlib
 import logging
 import warnings
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 
+from lung_srad_plugin.encoder import ss2d
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.model_folder import ONNX
 from lung_srad_plugin.onnx_features import ONNXFeatures
@@ -93,9 +93,9 @@ def write_onnx(modules, path):
     """
     model = _WaveformsToLogProbs(modules).eval()
     clips = torch.zeros(2, 3 * modules["compute_features"].sample_rate)
-    # Longer than a ramp; an upper bound is asked for by nobody.
-    shapes = ({0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("samples", min=2 * model.features.ramp)},)
-    with patch("lung_srad_plugin.encoder.ss2d.cross_scan", cross_scan_onnx), torch.no_grad(), _quiet():
+    # No shorter than a ramp, as in torch.
+    shapes = ({0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("samples", min=model.features.ramp)},)
+    with _exportable_scan(), torch.no_grad(), _quiet():
         program = torch.onnx.export(
             model,
             (clips,),
@@ -107,6 +107,17 @@ def write_onnx(modules, path):
             verbose=False,
         )
     program.save(path, external_data=False)
+
+
+@contextlib.contextmanager
+def _exportable_scan():
+    """Let SS2D call the scan that exports; the compiled ones are closed boxes to the exporter."""
+    original = ss2d.cross_scan
+    ss2d.cross_scan = cross_scan_onnx
+    try:
+        yield
+    finally:
+        ss2d.cross_scan = original
 
 
 @contextlib.contextmanager

@@ -56,8 +56,9 @@ class ONNXFeatures(torch.nn.Module):
         place = torch.arange(waveforms.shape[1], device=waveforms.device)
         # A tensor: the exporter has no remainder by a size that is left open.
         length = place[-1:] + 1
-        edge = torch.minimum(place, length - 1 - place)  # of the ramps, whose value is 0 at the very end
-        waveforms = waveforms * (edge.float() / (self.ramp - 1)).clamp(max=1.0)
+        # Both ramps are 0 at their very end; in a short recording they overlap.
+        rise, fall = ((part.float() / (self.ramp - 1)).clamp(max=1.0) for part in (place, length - 1 - place))
+        waveforms = waveforms * (rise * fall)
         places = torch.arange(self.samples, device=waveforms.device)
         waveforms = waveforms[:, places % length]
         # A cut has no fade at its end, a repetition has.
