@@ -118,15 +118,15 @@ class _Scan(torch.autograd.Function):
         if weight is None:
             dsteps, dweight = torch.empty_like(steps), None
         else:
-            rank = steps.shape[-1]
-            dsteps = x.new_zeros(groups, *steps.shape[:-1], rank + -rank % LANES)
+            positions, traversals, rank = steps.shape[1:]
+            dsteps = x.new_zeros(groups, batch, traversals, positions, rank + -rank % LANES)
             dweight = x.new_zeros(batch, *weight.shape)
         _run(
             cpu_kernels.backward, dy, x, steps, weight, B, C, rate, A, D, bias, ctx.use_softplus, ctx.order, kept,
             dx, dsteps, dweight, dB, dC, dA, dD, dbias,
         )  # fmt: skip
         if weight is not None:
-            dsteps, dweight = dsteps.sum(0)[..., :rank], dweight.sum(0)
+            dsteps, dweight = dsteps[..., :rank].sum(0).transpose(1, 2), dweight.sum(0)
         gradients = (dx, dsteps, dweight, dB.sum(0), dC.sum(0), dA.sum(0).mT, dD.sum(0).expand_as(bias), dbias.sum(0))
         typed = (None if kind is None else value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True))
         return *typed, None, None

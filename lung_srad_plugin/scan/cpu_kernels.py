@@ -18,7 +18,7 @@ from numba import njit, prange
 from lung_srad_plugin.scan.cpu_maths import decay, sigmoid, small_exponential, softplus
 from lung_srad_plugin.scan.cpu_vectors import LANES, fma, load, store, total
 
-CHUNK = 32
+CHUNK = 64
 """Steps between two kept states. The backward pass recomputes the states between, in buffers that fit the cache."""
 
 
@@ -138,10 +138,10 @@ def _add_to_projections(dsteps, to_raw, turned, group, b, k, start, count, order
     for j in range(0, turned.shape[1], LANES):
         for i in range(0, fours, 4):
             t = start + i
-            p = (group, b, order[k, t], k, j)
-            q = (group, b, order[k, t + 1], k, j)
-            r = (group, b, order[k, t + 2], k, j)
-            s = (group, b, order[k, t + 3], k, j)
+            p = (group, b, k, order[k, t], j)
+            q = (group, b, k, order[k, t + 1], j)
+            r = (group, b, k, order[k, t + 2], j)
+            s = (group, b, k, order[k, t + 3], j)
             factors = (to_raw[i], to_raw[i + 1], to_raw[i + 2], to_raw[i + 3])
             starts = (load(dsteps, p), load(dsteps, q), load(dsteps, r), load(dsteps, s))
             sums = _combine_four(turned, j, factors, starts)
@@ -150,12 +150,12 @@ def _add_to_projections(dsteps, to_raw, turned, group, b, k, start, count, order
             store(dsteps, r, sums[2])
             store(dsteps, s, sums[3])
         for i in range(fours, count):
-            p = (group, b, order[k, start + i], k, j)
+            p = (group, b, k, order[k, start + i], j)
             store(dsteps, p, _combine(turned, j, to_raw[i], load(dsteps, p)))
 
 
 @njit
-def _add_to_weights(dweight, to_raw, steps, b, k, c, start, count, order):
+def _add_to_weights(dweight, to_raw, steps_here, b, k, c, count):
     """Add a chunk's part of the gradient of the weights: the projections (r, step) times ``to_raw`` (step, c)."""
     rank = dweight.shape[2]
     fours = rank - rank % 4
@@ -163,11 +163,11 @@ def _add_to_weights(dweight, to_raw, steps, b, k, c, start, count, order):
         row_0, row_1 = load(dweight, (b, k, j, c)), load(dweight, (b, k, j + 1, c))
         row_2, row_3 = load(dweight, (b, k, j + 2, c)), load(dweight, (b, k, j + 3, c))
         for i in range(count):
-            p, to_raw_i = order[k, start + i], load(to_raw, (i, 0))
-            row_0 = fma(to_raw_i, steps[b, p, k, j], row_0)
-            row_1 = fma(to_raw_i, steps[b, p, k, j + 1], row_1)
-            row_2 = fma(to_raw_i, steps[b, p, k, j + 2], row_2)
-            row_3 = fma(to_raw_i, steps[b, p, k, j + 3], row_3)
+            to_raw_i = load(to_raw, (i, 0))
+            row_0 = fma(to_raw_i, steps_here[i, j], row_0)
+            row_1 = fma(to_raw_i, steps_here[i, j + 1], row_1)
+            row_2 = fma(to_raw_i, steps_here[i, j + 2], row_2)
+            row_3 = fma(to_raw_i, steps_here[i, j + 3], row_3)
         store(dweight, (b, k, j, c), row_0)
         store(dweight, (b, k, j + 1, c), row_1)
         store(dweight, (b, k, j + 2, c), row_2)
@@ -175,7 +175,7 @@ def _add_to_weights(dweight, to_raw, steps, b, k, c, start, count, order):
     for j in range(fours, rank):
         row = load(dweight, (b, k, j, c))
         for i in range(count):
-            row = fma(load(to_raw, (i, 0)), steps[b, order[k, start + i], k, j], row)
+            row = fma(load(to_raw, (i, 0)), steps_here[i, j], row)
         store(dweight, (b, k, j, c), row)
 
 
@@ -186,6 +186,11 @@ def _backward_task(
 ):  # fmt: skip
     traversals, length = order.shape
     states = rate.shape[1]
+    # What a chunk reads more than once is copied: where W is a power of two, the positions of a column of the map share
+    # one set of cache lines and push each other out.
+    x_here = np.empty((CHUNK, LANES), x.dtype)
+    dy_here = np.empty((CHUNK, LANES), x.dtype)
+    steps_here = np.empty((CHUNK, steps.shape[3]), x.dtype)
     raw = np.empty((CHUNK, LANES), x.dtype)
     dt = np.empty((CHUNK, LANES), x.dtype)
     slope = np.empty((CHUNK, LANES), x.dtype)
@@ -210,8 +215,15 @@ def _backward_task(
                     e = small_exponential(d)
                     store(slope, (i, 0), sigmoid(d, e))
                     d = softplus(d, e)
+                p = order[k, start + i]
+                x_p = load(x, (b, p, c))
                 store(dt, (i, 0), d)
-                store(written, (i, 0), d * load(x, (b, order[k, start + i], c)))
+                store(written, (i, 0), d * x_p)
+                store(x_here, (i, 0), x_p)
+                store(dy_here, (i, 0), load(dy, (b, p, c)))
+                if weight is not None:
+                    for j in range(steps.shape[3]):
+                        steps_here[i, j] = steps[b, p, k, j]
             to_written[:] = 0
             to_dt[:] = 0
             for n in range(states):
@@ -229,7 +241,7 @@ def _backward_task(
                 dA_n = load(dA, (b, k, n, c))
                 for i in range(count - 1, -1, -1):
                     p = order[k, start + i]
-                    dy_p = load(dy, (b, p, c))
+                    dy_p = load(dy_here, (i, 0))
                     to_state = fma(dy_p, C[b, p, k, n], to_state)
                     dC[group, b, p, k, n] += total(dy_p * load(before, (i + 1, 0)))
                     dB[group, b, p, k, n] += total(to_state * load(written, (i, 0)))
@@ -243,7 +255,7 @@ def _backward_task(
             dbias_k = load(dbias, (b, k, c))
             for i in range(count):
                 p = order[k, start + i]
-                x_p, dy_p, to_written_i = load(x, (b, p, c)), load(dy, (b, p, c)), load(to_written, (i, 0))
+                x_p, dy_p, to_written_i = load(x_here, (i, 0)), load(dy_here, (i, 0)), load(to_written, (i, 0))
                 to_raw = fma(to_written_i, x_p, load(to_dt, (i, 0)))
                 if use_softplus:
                     to_raw = to_raw * load(slope, (i, 0))
@@ -259,7 +271,7 @@ def _backward_task(
             store(dbias, (b, k, c), dbias_k)
             if weight is not None:
                 _add_to_projections(dsteps, raw, turned, group, b, k, start, count, order)
-                _add_to_weights(dweight, raw, steps, b, k, c, start, count, order)
+                _add_to_weights(dweight, raw, steps_here, b, k, c, count)
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -270,7 +282,7 @@ def backward(
 
     A task is one clip and one group of channels. Fills ``dx`` (b, p, c), and ``dsteps`` (b, p, k, c) where ``weight``
     is None. Adds to the rest, which is zero before, and which the caller adds up in a fixed order: over groups ``dB``
-    and ``dC`` (group, b, p, k, n) and, given weights, ``dsteps`` (group, b, p, k, r made up to whole vectors); over
+    and ``dC`` (group, b, p, k, n) and, given weights, ``dsteps`` (group, b, k, p, r made up to whole vectors); over
     clips ``dweight`` (b, k, r, c), ``dA`` (b, k, n, c), ``dD`` (b, c) and ``dbias`` (b, k, c).
     """
     groups = dB.shape[0]
