@@ -244,6 +244,9 @@ def classify(
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each recording.")] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 4.0,
     batch_size: Annotated[int, typer.Option(help="Windows that go through the model at once.")] = 4,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Apply the temperature fitted on the model's validation cycles.")
+    ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
 ):
@@ -251,7 +254,9 @@ def classify(
     from lung_srad_plugin.classify_command import classify_files
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
-    raise typer.Exit(classify_files(files, model, annotations, format.value, output, plot, hop, batch_size, run_opts))
+    raise typer.Exit(
+        classify_files(files, model, annotations, format.value, output, plot, hop, batch_size, run_opts, calibrated)
+    )
 
 
 @app.command()

@@ -81,6 +81,10 @@ class LungSoundClassifier(EncoderClassifier):
         Seconds that the model hears at once.
     model_id : str
         Names the model in results.
+    temperature : float or None
+        What divides the log-probabilities to make them honest, fitted on validation cycles; None where the export has
+        none. It is applied only where ``calibrated=True`` asks for it, so that probabilities are those of training
+        and of the stock class.
 
     Example
     -------
@@ -100,6 +104,7 @@ class LungSoundClassifier(EncoderClassifier):
         self.sample_rate = self.hparams.sample_rate
         self.window = self.mods.compute_features.duration
         self.model_id = getattr(self.hparams, "model_id", "unnamed")
+        self.temperature = getattr(self.hparams, "temperature", None)
         self._follow_device()
 
     @classmethod
@@ -174,6 +179,7 @@ class LungSoundClassifier(EncoderClassifier):
             hparams = _build(folder, hparams_file, overrides or {}, overrides_must_match, config)
             hparams["savedir"] = savedir
             hparams["model_id"] = config["model"]
+            hparams["temperature"] = (config.get("calibration") or {}).get("temperature")
             return cls(hparams["modules"], hparams, run_opts, freeze_params)
 
     # ---- batches, as in the stock class ----
@@ -241,7 +247,7 @@ class LungSoundClassifier(EncoderClassifier):
 
     # ---- recordings ----
 
-    def classify_file(self, path, cycles=None, hop=4.0, batch_size=4, savedir=None, progress=None):
+    def classify_file(self, path, cycles=None, hop=4.0, batch_size=4, savedir=None, progress=None, calibrated=False):
         """Classify a recording of any length, sample rate and number of channels.
 
         Arguments
@@ -259,6 +265,9 @@ class LungSoundClassifier(EncoderClassifier):
             Where to put what is downloaded.
         progress : callable, optional
             Called as ``progress(done, total)`` after each batch, in cycles or windows.
+        calibrated : bool
+            Divide the log-probabilities by ``temperature``, which moves no answer of a cycle or window but makes its
+            probability an honest one, as far as the recordings are like the validation cycles.
 
         Returns
         -------
@@ -271,13 +280,14 @@ class LungSoundClassifier(EncoderClassifier):
         LungSRADError
             Where the recording cannot be read or has nothing to classify, or a cycle does not lie within it.
         """
+        temperature = self._temperature(calibrated)
         stream, spans = self._open(path, cycles, hop, savedir)
         log_probs = [self._classify(part).cpu() for part in self._embed(stream, spans, batch_size, progress)]
         flaws = _flaws(stream)
         heard, left_out = _drop_silent(spans, stream)
         if not heard:
             raise LungSRADError(f"{stream.path}: every cycle is silent or constant; expected cycles with sound in them")
-        probabilities = torch.cat(log_probs).double().softmax(dim=-1)[heard].tolist()
+        probabilities = (torch.cat(log_probs).double() / temperature).softmax(dim=-1)[heard].tolist()
         spans = [spans[place] for place in heard]
         rate = self.sample_rate
         if cycles is None:
@@ -316,6 +326,16 @@ class LungSoundClassifier(EncoderClassifier):
         vectors = [part.squeeze(1).float().cpu() for part in self._embed(stream, spans, batch_size, progress)]
         times = [(begin / self.sample_rate, end / self.sample_rate) for begin, end in spans]
         return FileEmbeddings(times if cycles is None else read_cycles(cycles), torch.cat(vectors), _flaws(stream))
+
+    def _temperature(self, calibrated):
+        if not calibrated:
+            return 1.0
+        if self.temperature is None:
+            raise LungSRADError(
+                f"{self.model_id} has no temperature: its run had no validation cycles apart from the test cycles, or "
+                "was not evaluated before it was exported; leave out calibrated"
+            )
+        return self.temperature
 
     def _open(self, path, cycles, hop, savedir):
         """Return the recording and its (begin, end) spans in samples."""

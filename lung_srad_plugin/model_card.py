@@ -160,6 +160,12 @@ def _facts(config, results):
     )
     yield "epoch", config["epoch"]
     yield "seed", config["seed"]
+    if config.get("calibration"):
+        temperature = config["calibration"]["temperature"]
+        yield (
+            "temperature",
+            f"{temperature:.3f}, fitted on validation cycles; applied only where `calibrated` asks for it",
+        )
     if results:
         name = str(pretrained["source"]).replace("\\", "/").rpartition("/")[2] if pretrained else None
         source = f"{name} (SHA-256 {pretrained['sha256']})" if pretrained else "random"
