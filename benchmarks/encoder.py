@@ -12,6 +12,7 @@ ast        Hugging Face's Audio Spectrogram Transformer, base size, random weigh
 """
 
 import argparse
+import ctypes
 import statistics
 import time
 from contextlib import nullcontext
@@ -151,12 +152,13 @@ def time_in_turns(jobs, repeats, device):
 
 
 def peak_megabytes(call, device):
-    """Most memory in use during a call beyond that before it, in units of 1e6 bytes (on a CPU: Linux only)."""
+    """Most memory in use during a call beyond that before it, in 1e6 bytes (on a CPU: Linux with glibc only)."""
     if device != "cpu":
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         call()
         return (torch.cuda.max_memory_allocated() - before) / 1e6
+    ctypes.CDLL(None).malloc_trim(0)  # gives back what the C library keeps of earlier calls
     Path("/proc/self/clear_refs").write_text("5")  # sets the peak of the resident size to its present value
     before = peak_resident_bytes()
     call()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lung_srad_plugin.encoder.block import Block, ChannelNorm, DropPath
+from lung_srad_plugin.encoder import block
+from lung_srad_plugin.encoder.block import MLP, Block, ChannelNorm, DropPath
 from lung_srad_plugin.encoder.dass import DASSEncoder
 from lung_srad_plugin.encoder.ss2d import SS2D
 from lung_srad_plugin.errors import LungSRADError
@@ -46,8 +47,8 @@ def reference(request, golden):
     encoder.load_state_dict({name.removeprefix("classifier."): value for name, value in weights.items()})
 
     ours = {}
-    for j, block in enumerate(encoder.layers[2].blocks):
-        block.register_forward_hook(lambda *call, j=j: ours.__setitem__(f"stage2_block{j}", call[-1]))
+    for j, layer in enumerate(encoder.layers[2].blocks):
+        layer.register_forward_hook(lambda *call, j=j: ours.__setitem__(f"stage2_block{j}", call[-1]))
     feats = torch.from_numpy(theirs["input"])[:, 0].mT.requires_grad_()
     ours |= {f"stage{i}": x for i, x in enumerate(encoder.stages(feats))}
     ours["pooled"] = encoder(feats)[:, 0]
@@ -136,6 +137,18 @@ def test_any_layout_is_understood(encoder, feats):
     torch.testing.assert_close(encoder(feats.mT.contiguous().mT), encoder(feats))
 
 
+@pytest.mark.parametrize("hidden_bytes", [1, 5 * 64 * 4, 2**30])
+def test_mlp_in_parts_is_the_whole(monkeypatch, hidden_bytes):
+    monkeypatch.setattr(block, "_HIDDEN_BYTES", hidden_bytes)
+    torch.manual_seed(0)
+    mlp, x = MLP(16, hidden=64), torch.randn(2, 16, 3, 7).to(memory_format=torch.channels_last)
+    whole = mlp(x)
+    with torch.no_grad():
+        parts = mlp(x)
+    assert is_channels_last(parts)
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("d_state", [1, 3])
 def test_ss2d_is_its_definition(d_state):
     """The layer against steps written one position and one direction at a time."""
@@ -200,7 +213,7 @@ def test_drop_path_rises_linearly():
     with torch.device("meta"):
         medium = DASSEncoder.medium()
         small = DASSEncoder.small()
-    rates = [block.drop_path.rate for layer in medium.layers for block in layer.blocks]
+    rates = [one.drop_path.rate for layer in medium.layers for one in layer.blocks]
     np.testing.assert_allclose(rates, np.arange(26) / 25 * 0.3, rtol=1e-5)
     assert small.layers[-1].blocks[-1].drop_path.rate == pytest.approx(0.2)
 

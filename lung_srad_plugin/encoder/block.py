@@ -8,6 +8,10 @@ import torch
 
 from lung_srad_plugin.encoder.ss2d import SS2D
 
+# The hidden layer of an MLP is the largest tensor of all. Without gradients nobody keeps it, so a CPU makes this much
+# of it at a time, which stays in cache; above 32 MiB the C library would also ask the system for new pages each time.
+_HIDDEN_BYTES = 8 * 2**20
+
 
 class ChannelNorm(torch.nn.LayerNorm):
     """LayerNorm over the channels of a map (B,C,H,W) at each position.
@@ -37,8 +41,17 @@ class MLP(torch.nn.Module):
         self.fc2 = torch.nn.Linear(hidden, dim)
 
     def forward(self, x):
-        x = torch.nn.functional.gelu(self.fc1(x.permute(0, 2, 3, 1)))
-        return self.fc2(x).permute(0, 3, 1, 2)
+        x = x.permute(0, 2, 3, 1)
+        if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
+            y = self.at_each(x)
+        else:
+            rows = max(1, _HIDDEN_BYTES // (self.fc1.out_features * x.element_size()))
+            y = torch.cat([self.at_each(part) for part in x.flatten(0, 2).split(rows)]).view(x.shape)
+        return y.permute(0, 3, 1, 2)
+
+    def at_each(self, x):
+        """Apply the layers to the last axis of x (..., C)."""
+        return self.fc2(torch.nn.functional.gelu(self.fc1(x)))
 
 
 class DropPath(torch.nn.Module):
