@@ -267,11 +267,11 @@ def test_failed_run_is_told_with_the_end_of_its_log_and_the_others_go_on(grid, t
     answers = {key: value for key, value in ANSWERS.items() if key != ("plain", 1)}
     assert ablate(grid, tmp_path / "out", launch=answer(answers)) == 1
     printed = capsys.readouterr().out
-    assert "plain, seed 1: failed with exit code 1" in printed
+    assert "plain, seed 1: failed, exit code 1; its log ends:" in printed
     assert "out of memory" in printed
     table = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     (failure,) = table["failures"]
-    assert (failure["row"], failure["seed"], failure["code"]) == ("plain", 1, 1)
+    assert (failure["row"], failure["seed"], failure["ended"]) == ("plain", 1, "exit code 1")
     assert len(failure["log"]) == 15
     assert failure["log"][-1] == "out of memory"
     assert table["rows"][0]["measured"]["valid"]["Score"]["values"] == {"2": 50.0}

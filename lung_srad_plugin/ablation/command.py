@@ -66,7 +66,7 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
             text = f"{where}: finished in {value:.0f} s, {done} of {len(runs)}"
         else:
             failures.append(value)
-            text = f"[red]{where}: failed[/red] with exit code {value.code}; its log ends:\n{escape(value.tail)}"
+            text = f"[red]{where}: failed[/red], {value.ended}; its log ends:\n{escape(value.tail)}"
         console.print(text, highlight=False, soft_wrap=True)
 
     interrupted = False

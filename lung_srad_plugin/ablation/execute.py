@@ -1,6 +1,7 @@
 """Running the runs: so many at a time, each in its own process; what fails is told and the others go on."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,17 @@ class Failure:
     run: Run
     code: int
     tail: str
+
+    @property
+    def ended(self):
+        """How it ended, in words; a negative code is the signal that ended it.
+
+        Example
+        -------
+        >>> Failure(None, -9, "").ended, Failure(None, 2, "").ended
+        ('ended by SIGKILL', 'exit code 2')
+        """
+        return f"ended by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
 
 
 def make_slots(devices=None, jobs=None):

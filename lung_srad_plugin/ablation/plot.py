@@ -4,6 +4,8 @@ Published figures are left out on purpose. They come from another selection of e
 dots on one axis they would be read as a comparison. The table has them, in a column of their own.
 """
 
+import textwrap
+
 SEED, MEAN = "#0072B2", "#D55E00"
 
 
@@ -19,7 +21,7 @@ def plot_ablation(table):
 
     rules = table["selection"]
     rows = table["rows"]
-    figure = Figure(figsize=(2.2 + 4.2 * len(rules), 1.4 + 0.38 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(2.2 + 4.2 * len(rules), 1.7 + 0.38 * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(rules), sharex=True, sharey=True, squeeze=False)[0]
     for axes, rule in zip(panels, rules, strict=True):
         for place, row in enumerate(rows):
@@ -30,7 +32,7 @@ def plot_ablation(table):
             axes.plot([score["mean"]] * 2, [place - 0.32, place + 0.32], color=MEAN, lw=2.5, zorder=1)
             axes.plot(values, [place] * len(values), "o", color=SEED, alpha=0.7, ms=5, mew=0, zorder=2)
         axes.axvline(50, color="0.7", lw=1, ls="--", zorder=0)
-        axes.set_title(f"{rule}-selected epoch" if rule != "last" else "last epoch", fontsize=10)
+        axes.set_title(textwrap.fill(f"{rule}: {rules[rule]}", 56), fontsize=9)
         axes.set_xlabel("4-class Score on the test cycles, percent")
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_yticks(range(len(rows)), [row["name"] for row in rows])

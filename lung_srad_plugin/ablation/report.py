@@ -88,7 +88,7 @@ def markdown(table):
         changes = ", ".join(f"`{key}: {value}`" for key, value in row["changes"].items()) or "nothing"
         lines.append(f"- {row['name']}: {changes}")
     for failure in table["failures"]:
-        lines += ["", f"## Failed: {failure['row']}, seed {failure['seed']}, exit code {failure['code']}", ""]
+        lines += ["", f"## Failed: {failure['row']}, seed {failure['seed']}, {failure['ended']}", ""]
         lines += [f"    {line}" for line in failure["log"]]
     return "\n".join(lines) + "\n"
 

@@ -103,7 +103,7 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
         "notes": _notes(grid, finished, results, test) + incomparable,
         "rows": rows,
         "failures": [
-            {"row": one.run.row, "seed": one.run.seed, "code": one.code, "log": one.tail.splitlines()}
+            {"row": one.run.row, "seed": one.run.seed, "ended": one.ended, "log": one.tail.splitlines()}
             for one in failures
         ],
     }
