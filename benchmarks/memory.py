@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--channels", type=int, default=2)
     parser.add_argument("--encoder", choices=ENCODERS, default="nano")
     parser.add_argument("--hop", type=float, default=4.0)
-    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--batch_size", type=int, default=2)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

@@ -107,7 +107,8 @@ def _progress():
     if not console.is_terminal:
         return _NoProgress()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True)
+    # On a terminal, results are printed above the bar; elsewhere they must go where standard output goes.
+    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
 
 
 class _NoProgress(contextlib.AbstractContextManager):

@@ -243,7 +243,7 @@ def classify(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each recording.")] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 4.0,
-    batch_size: Annotated[int, typer.Option(help="Windows that go through the model at once.")] = 4,
+    batch_size: Annotated[int, typer.Option(help="Windows that go through the model at once.")] = 2,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Apply the temperature fitted on the model's validation cycles.")
     ] = False,

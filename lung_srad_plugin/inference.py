@@ -247,7 +247,7 @@ class LungSoundClassifier(EncoderClassifier):
 
     # ---- recordings ----
 
-    def classify_file(self, path, cycles=None, hop=4.0, batch_size=4, savedir=None, progress=None, calibrated=False):
+    def classify_file(self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None, calibrated=False):
         """Classify a recording of any length, sample rate and number of channels.
 
         Arguments
@@ -260,7 +260,8 @@ class LungSoundClassifier(EncoderClassifier):
         hop : float
             Seconds between the starts of two windows, at most the model's duration. Smaller is finer and slower.
         batch_size : int
-            Windows or cycles that go through the model at once.
+            Windows or cycles that go through the model at once. More is faster on a GPU; with DASS-medium on a CPU each
+            takes some 100 MB.
         savedir : str or Path, optional
             Where to put what is downloaded.
         progress : callable, optional
@@ -315,7 +316,7 @@ class LungSoundClassifier(EncoderClassifier):
             flaws=flaws,
         )
 
-    def encode_file(self, path, cycles=None, hop=4.0, batch_size=4, savedir=None, progress=None):
+    def encode_file(self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None):
         """Return the embeddings of a recording's cycles or windows; arguments as for ``classify_file``.
 
         Returns

@@ -56,7 +56,8 @@ def plot_timeline(result, path):
                 axes.axvspan(flaw.start, flaw.end, facecolor="0.9", edgecolor="0.6", hatch="///", lw=0, zorder=0)
     strip.set_xlim(0, stream.duration)
     strip.set_xlabel(_x_label(stream, result))
-    notes = "; ".join(sorted({flaw.kind for flaw in result.flaws}))
+    hatched = " (hatched: there)" if any(flaw.start is not None for flaw in result.flaws) else ""
+    notes = "; ".join(sorted({flaw.kind for flaw in result.flaws})) + hatched
     footer = f"{result.model}. Research only, not a medical device."
     figure.supxlabel(f"input: {notes}.  {footer}" if notes else footer, fontsize=7, color="0.35", x=0.01, ha="left")
     return figure

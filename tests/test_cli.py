@@ -5,13 +5,15 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 from tiny_model import model_folder, run_folder  # noqa: F401
 
-from lung_srad_plugin import cli
+from lung_srad_plugin import classify_command, cli
 from lung_srad_plugin.inference import LungSoundClassifier
 
 
@@ -66,6 +68,13 @@ def test_json_is_one_line_for_each_recording_of_a_folder(run, audio, model_folde
     results = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [result["file"][-6:] for result in results] == ["/a.wav", "b.flac"]
     assert results[0]["segments"][0]["end"] == 2.0  # the last window starts at 2 s
+
+
+def test_a_progress_bar_on_a_terminal_keeps_results_in_the_pipe(run, audio, model_folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(classify_command, "Console", partial(Console, force_terminal=True))
+    code, out, err = run("classify", audio, "-m", model_folder, "--format", "json")
+    assert code == 0 and len([json.loads(line) for line in out.splitlines()]) == 2
+    assert "recordings" in err and "2/2" in err
 
 
 def test_csv_has_one_header(run, audio, model_folder):  # noqa: F811
