@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from lung_srad_plugin.evaluation.charts import line_chart, whisker
 from lung_srad_plugin.evaluation.curves import pr_curve, roc_curve
+from lung_srad_plugin.evaluation.predictions import make_table
 from lung_srad_plugin.evaluation.render import render_html, render_markdown
 from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_on_valid
@@ -167,6 +168,27 @@ def test_what_is_not_there_is_said(report):
     assert "No temperature" in page
     assert "Not known of these cycles: device, location, age, sex, diagnosis, duration." in page
     assert "No temperature" in render_markdown(bare)
+
+
+def test_protocol_of_other_cycles_is_not_that_of_these():
+    source = make_source(of_training=False, labels_map={"N": "normal", "x": None}, left_out={"x": 3})
+    report = build_report(source, resamples=20)
+    assert not any("156" in caution or "note of the preparation" in caution for caution in report["cautions"])
+    for text in (render_html(report), render_markdown(report)):
+        assert "trained on other cycles than these" in text
+        assert "patients; official split" not in text
+        assert "Mapping of labels" in text
+
+
+def test_one_answer_for_everything_is_pointed_out():
+    table = draw_table(1)
+    same = np.tile([0.7, 0.1, 0.1, 0.1], (len(table), 1))
+    constant = make_table(table.ids, [table.labels[i] for i in table.targets], same, metadata=table.metadata)
+    source = make_source(selections=[Selection("last", "last epoch", 1, False, constant)])
+    report = build_report(source, resamples=20)
+    assert report["cautions"][0].startswith("The model called every cycle normal.")
+    assert report["evaluation"]["measures"]["score_strict_class"]["value"] == 50
+    parse(render_html(report))
 
 
 def test_undefined_numbers_are_dashes():

@@ -72,6 +72,7 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
             for name, measure in MEASURES.items()
         },
         "protocol": source.protocol,
+        "of_training": source.of_training,
         "labels_map": source.labels_map,
         "left_out": source.left_out,
         "facts": {**source.facts, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
@@ -136,9 +137,17 @@ def _operating_points(main, how):
 def _cautions(report):
     """What is particular about these numbers."""
     protocol, evaluation = report["protocol"], report["evaluation"]
-    shared = protocol.get("patients_shared", {})
+    if not report["of_training"]:
+        protocol = {}  # it speaks of other cycles
     cautions = []
-    for pair, patients in shared.items():
+    answered = [
+        label for label, count in zip(evaluation["labels"], _column_sums(evaluation["confusion"]), strict=True) if count
+    ]
+    if len(answered) == 1:
+        score = " The 4-class and 2-class Scores of always answering normal are 50 by definition."
+        first = answered[0] == evaluation["labels"][0]
+        cautions.append(f"The model called every cycle {answered[0]}.{score if first else ''}")
+    for pair, patients in protocol.get("patients_shared", {}).items():
         one, other = pair.split("_")
         # Where the validation cycles are the test cycles, that is said of the selection.
         if patients and not (pair == "valid_test" and protocol.get("valid_is_test")):
@@ -166,6 +175,10 @@ def _cautions(report):
     return cautions
 
 
+def _column_sums(rows):
+    return [sum(column) for column in zip(*rows, strict=True)]
+
+
 def _not_comparable(report):
     """What must not be compared with what: general rules first, then those of this report."""
     protocol = report["protocol"]
@@ -182,6 +195,6 @@ def _not_comparable(report):
     ]
     if report["labels_map"] is not None:
         rules.append("Scores on translated labels with scores on the labels the model was trained with.")
-    if protocol.get("split") == "own manifests":
+    if report["of_training"] and protocol.get("split") == "own manifests":
         rules.append("Scores on one's own manifests with published ones.")
     return rules

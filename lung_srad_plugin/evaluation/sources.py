@@ -65,6 +65,8 @@ class Source:
         ``patients_shared``, ``notes``; empty where nothing is known.
     facts : dict
         Further facts by name, to be shown: seed, commit, files, versions.
+    of_training : bool
+        Whether the cycles are among those of the training run, so that what ``protocol`` says holds for them.
     cautions : list of str
         What a reader must know of these cycles.
     labels_map : dict or None
@@ -78,6 +80,7 @@ class Source:
     selections: list
     protocol: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
+    of_training: bool = True
     cautions: list = field(default_factory=list)
     labels_map: dict | None = None
     left_out: dict = field(default_factory=dict)
@@ -220,6 +223,7 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
             "manifest": {Path(manifest).name: file_sha256(manifest)},
             "longer than the model hears": f"{long} of {len(mapped)} rows exceed {config['duration']:g} s: {heard}",
         },
+        of_training=part is not None,
         cautions=_cautions_of_part(part, protocol),
         labels_map=labels_map,
         left_out=_left_out(rows, labels_map),
@@ -262,6 +266,7 @@ def load_predictions(path, manifest=None, data_root=None, valid=None):
         data=path.name if manifest is None else Path(manifest).name,
         selections=[Selection("given", text, None, False, table, calibration, points)],
         facts={"predictions": _sha256s([path]), **({"manifest": _sha256s([manifest])} if manifest else {})},
+        of_training=False,
         cautions=["Nothing is known of how this model was trained and selected: the file of predictions does not say."],
     )
 
@@ -342,7 +347,11 @@ def _facts(told):
         "commit",
         "versions",
     )
-    return {key: told[key] for key in keys if told.get(key) is not None}
+    facts = {key: told[key] for key in keys if told.get(key) is not None}
+    if "pretrained" in facts:
+        # A report is passed on; where the weights lay on one machine is nobody's business.
+        facts["pretrained"] = facts["pretrained"] | {"source": Path(facts["pretrained"]["source"]).name}
+    return facts
 
 
 def _sha256s(paths):
