@@ -94,7 +94,7 @@ def test_reading_in_blocks_gives_the_samples_of_reading_whole(real_recordings, k
     torch.testing.assert_close(torch.cat(blocks), whole, atol=1e-6, rtol=0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     rate=st.sampled_from([4000, 5512, 8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000]),
     seconds=st.floats(0.2, 13),
