@@ -48,6 +48,10 @@ setup(
             "hypothesis",
             "ruff",
             "torchmetrics",
+            "pandas",
+            "onnx",
+            "onnxscript",
+            "onnxruntime",
             # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],

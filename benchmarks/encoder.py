@@ -109,7 +109,7 @@ def make_encoders(arguments, frames):
 
 def without_scan(encoder, feats):
     """Encode with a scan that returns its input."""
-    with patch.object(ss2d, "cross_scan", lambda x, *others, **options: x):
+    with patch.object(ss2d, "cross_scan_projected", lambda x, *others, **options: x):
         return encoder(feats)
 
 

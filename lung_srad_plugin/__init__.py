@@ -22,7 +22,7 @@ _PUBLIC = {
     "features": ("KaldiFbank", "AudioSetNormalization", "CycleFeatures"),
     "augment": ("SpecAugment", "draw_spec_augment", "apply_spec_augment"),
     "feature_cache": ("FeatureCache",),
-    "scan.select": ("selective_scan", "available_scan_backends"),
+    "scan.select": ("selective_scan", "cross_scan", "available_scan_backends"),
     "encoder.dass": ("DASSEncoder",),
     "encoder.checkpoint": ("load_dass_checkpoint",),
     "gaussian": ("gaussian_smooth", "GaussianSmoothed", "smooth_blocks"),
@@ -34,12 +34,17 @@ _PUBLIC = {
     "metrics": ("icbhi_scores",),
     "spectral": ("spectral_response",),
     "datasets.icbhi": ("prepare_icbhi",),
-    "datasets.manifests": ("validate_manifest",),
+    "datasets.manifests": ("read_manifest", "validate_manifest", "validate_manifests", "write_manifest"),
     "synthetic": ("synthesize_icbhi",),
     "brain": ("LungSoundBrain",),
     "training": ("train",),
-    "export": ("export_checkpoint",),
+    "export": ("export_checkpoint", "export_run"),
+    "classification": ("Classification", "Segment"),
     "inference": ("LungSoundClassifier",),
+    "evaluation.command": ("evaluate",),
+    "evaluation.predictions": ("read_predictions", "write_predictions"),
+    "evaluation.compare": ("paired_difference",),
+    "ablation.command": ("ablate",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 

@@ -51,6 +51,13 @@ class Valid(str, Enum):
     test = "test"
 
 
+class Answer(str, Enum):
+    """Yes or no, as SpeechBrain's overrides write it."""
+
+    true = "true"
+    false = "false"
+
+
 class Select(str, Enum):
     """Which checkpoint of a run is exported."""
 
@@ -91,9 +98,7 @@ def prepare(
         str | None, typer.Option(help="The device that is the test set, for --split device.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which patients are drawn.")] = 1986,
-    strict: Annotated[
-        bool, typer.Option("--strict/--no-strict", help="--no-strict leaves out what is faulty and lists it.")
-    ] = True,
+    strict: Annotated[Answer, typer.Option(help="false leaves out what is faulty and lists it.")] = Answer.true,
 ):
     """Write train.csv, valid.csv, test.csv and summary.json for ICBHI 2017."""
     from lung_srad_plugin.datasets.icbhi import prepare_icbhi
@@ -108,7 +113,7 @@ def prepare(
         fold=fold,
         test_device=test_device,
         seed=seed,
-        strict=strict,
+        strict=strict is Answer.true,
     )
 
 

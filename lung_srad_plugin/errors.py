@@ -10,8 +10,8 @@ class LungSRADError(ValueError):
     Example
     -------
     >>> from lung_srad_plugin import LungSRADError
-    >>> raise LungSRADError("train.csv, row 3, column 'label': got 'rhonchi'; expected one of normal, crackle")
+    >>> raise LungSRADError("train.csv, row 3, column 'label': got 'rhonchi'; expected normal or crackle")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: train.csv, row 3, column 'label': got 'rhonchi'; expected one of normal, crackle
+    lung_srad_plugin.errors.LungSRADError: train.csv, row 3, column 'label': got 'rhonchi'; expected normal or crackle
     """

@@ -52,7 +52,8 @@ def obtain_model(source, hparams_file, savedir, local_strategy, fetch_config):
             kind = FetchFrom.HUGGING_FACE
         else:
             raise LungSRADError(
-                f"{place or repr(place)}: no such folder; expected a model that lung-srad export wrote, or a hub id owner/name"
+                f"{place or repr(place)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
+                "owner/name"
             )
     if fetch_config.allow_network:
         fetch_config = replace(fetch_config, overwrite=True)

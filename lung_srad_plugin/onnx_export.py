@@ -112,12 +112,16 @@ def write_onnx(modules, path):
 @contextlib.contextmanager
 def _exportable_scan():
     """Let SS2D call the scan that exports; the compiled ones are closed boxes to the exporter."""
-    original = ss2d.cross_scan
-    ss2d.cross_scan = cross_scan_onnx
+    original = ss2d.cross_scan_projected
+    ss2d.cross_scan_projected = _cross_scan_projected
     try:
         yield
     finally:
-        ss2d.cross_scan = original
+        ss2d.cross_scan_projected = original
+
+
+def _cross_scan_projected(x, dt, dt_weight, *others, backend):
+    return cross_scan_onnx(x, torch.einsum("bhwkr,kcr->bhwkc", dt, dt_weight), *others, backend)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ with the product of their decays; what enters each block is the same kind of rec
 is one ONNX ``Scan`` of about sqrt(L) steps instead of L. Products of decays, which lie between 0 and 1, can only
 vanish: nothing is divided and no logarithm taken, so it is as stable as the step-by-step definition.
 
-Cost: three passes over the arrays in place of one. ``benchmarks/onnx.py`` measures it.
+Cost: three passes over the arrays in place of one. ``benchmarks/onnx_speed.py`` measures it.
 """
 
 import math

@@ -10,6 +10,8 @@ from speechbrain.utils.importutils import LazyModule
 
 SHARED = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "shared"))
 
+pytest_plugins = ["tiny_model"]
+
 # Hypothesis reads the __file__ of every module; asking SpeechBrain's lazy ones for it would import their missing parts.
 LazyModule.__file__ = None
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_model import classifier, model_folder, run_folder  # noqa: F401
 
 from lung_srad_plugin import LungSRADError
 from lung_srad_plugin.inference import LungSoundClassifier

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 from rich.console import Console
-from tiny_model import model_folder, run_folder  # noqa: F401
 
 from lung_srad_plugin import classify_command, cli
 from lung_srad_plugin.inference import LungSoundClassifier

@@ -182,12 +182,12 @@ def test_scan_starts_as_in_mamba():
     assert torch.equal(layer.Ds, torch.ones(256))
 
 
-def test_linear_layers_start_small():
+def test_linear_layers_start_at_a_scale_that_follows_their_width():
     torch.manual_seed(0)
     encoder = DASSEncoder([1], [64])
     for module in encoder.modules():
         if isinstance(module, torch.nn.Linear):
-            assert abs(module.weight.std() - 0.02) < 2e-3
+            assert module.weight.std() == pytest.approx((2 / sum(module.weight.shape)) ** 0.5, rel=0.05)
             assert module.bias is None or not module.bias.any()
 
 

@@ -10,7 +10,7 @@ import torch
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from speechbrain.inference.classifiers import EncoderClassifier
-from tiny_model import build_modules, model_folder, run_folder, write_run  # noqa: F401
+from tiny_model import build_modules, write_run
 
 from lung_srad_plugin import LungSRADError, export
 from lung_srad_plugin.export import export_checkpoint, export_run

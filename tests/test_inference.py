@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import FetchConfig
-from tiny_model import build_modules, classifier, model_folder, run_folder  # noqa: F401
+from tiny_model import build_modules
 
 from lung_srad_plugin import AudioSetNormalization, KaldiFbank, LungSRADError
 from lung_srad_plugin.audio import cut_cycle, fade, load_recording, shape_cycle

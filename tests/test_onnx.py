@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import build_modules, classifier, model_folder, run_folder  # noqa: F401
+from tiny_model import build_modules
 
 from lung_srad_plugin import CycleFeatures, KaldiFbank, LungSRADError
 from lung_srad_plugin.audio import load_recording

@@ -1,4 +1,4 @@
-"""A training run of a nano encoder with random weights, and what is exported from it: fixtures to import."""
+"""A training run of a nano encoder with random weights, and what is exported from it: fixtures for all tests."""
 
 import json
 import time

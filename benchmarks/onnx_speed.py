@@ -1,6 +1,6 @@
 """Time of one clip through torch and through the exported ONNX file, side by side.
 
-    python benchmarks/onnx.py MODEL --threads 2
+    python benchmarks/onnx_speed.py MODEL --threads 2
 
 MODEL is a folder that ``lung-srad export --onnx`` wrote.
 """
