@@ -69,7 +69,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_bad_recording_is_refused_with_its_name_and_a_reason(classifier, tmp_path, kind):  # noqa: F811
+def test_a_bad_recording_is_refused_with_its_name_and_a_reason(classifier, tmp_path, kind):
     make, message = REFUSED[kind]
     path = tmp_path / "bad.wav"
     make(path)
@@ -115,7 +115,7 @@ FLAGGED = {
 
 
 @pytest.mark.parametrize("kind", FLAGGED)
-def test_a_doubtful_recording_is_classified_and_flagged(classifier, tmp_path, kind):  # noqa: F811
+def test_a_doubtful_recording_is_classified_and_flagged(classifier, tmp_path, kind):
     make, flaws = FLAGGED[kind]
     path = tmp_path / "doubtful.wav"
     make(path)
@@ -124,7 +124,7 @@ def test_a_doubtful_recording_is_classified_and_flagged(classifier, tmp_path, ki
     assert sum(result.summary.probabilities.values()) == pytest.approx(1)
 
 
-def test_silence_has_its_place_and_is_not_classified(classifier, tmp_path):  # noqa: F811
+def test_silence_has_its_place_and_is_not_classified(classifier, tmp_path):
     path = tmp_path / "gap.wav"
     write(path, np.concatenate([sound(9), np.zeros(20 * RATE), sound(9)]))
     result = classifier.classify_file(path)
@@ -140,7 +140,7 @@ def test_silence_has_its_place_and_is_not_classified(classifier, tmp_path):  # n
         classifier.classify_file(path, [(12, 14)])
 
 
-def test_many_gaps_are_one_flaw(classifier, tmp_path):  # noqa: F811
+def test_many_gaps_are_one_flaw(classifier, tmp_path):
     path = tmp_path / "gate.wav"
     write(path, np.concatenate([part for _ in range(25) for part in (sound(0.3), np.zeros(RATE // 2))]))
     (flaw,) = classifier.classify_file(path).flaws
@@ -171,7 +171,7 @@ CYCLES = {
 
 
 @pytest.mark.parametrize("kind", CYCLES)
-def test_bad_cycles_are_refused(classifier, good, kind):  # noqa: F811
+def test_bad_cycles_are_refused(classifier, good, kind):
     cycles, message = CYCLES[kind]
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_file(good, cycles)
@@ -188,7 +188,7 @@ ANNOTATIONS = {
 
 
 @pytest.mark.parametrize("kind", ANNOTATIONS)
-def test_bad_annotations_are_refused(classifier, good, tmp_path, kind):  # noqa: F811
+def test_bad_annotations_are_refused(classifier, good, tmp_path, kind):
     content, message = ANNOTATIONS[kind]
     path = tmp_path / "bad.txt"
     if content is not None:
@@ -201,12 +201,12 @@ def test_bad_annotations_are_refused(classifier, good, tmp_path, kind):  # noqa:
     ("options", "message"),
     [({"hop": 0}, "hop"), ({"hop": 9}, "hop"), ({"hop": -1}, "hop"), ({"batch_size": 0}, "batch_size=0")],
 )
-def test_bad_options_are_refused(classifier, good, options, message):  # noqa: F811
+def test_bad_options_are_refused(classifier, good, options, message):
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_file(good, **options)
 
 
-def test_a_web_address_needs_a_place(classifier):  # noqa: F811
+def test_a_web_address_needs_a_place(classifier):
     with pytest.raises(LungSRADError, match="savedir=FOLDER"):
         classifier.classify_file("https://example.org/a.wav")
 
@@ -225,7 +225,7 @@ BATCHES = {
 
 
 @pytest.mark.parametrize("kind", BATCHES)
-def test_bad_batches_are_refused(classifier, kind):  # noqa: F811
+def test_bad_batches_are_refused(classifier, kind):
     arguments, message = BATCHES[kind]
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_batch(**arguments)
@@ -235,7 +235,7 @@ def test_bad_batches_are_refused(classifier, kind):  # noqa: F811
 
 
 @pytest.fixture
-def folder(model_folder, tmp_path):  # noqa: F811
+def folder(model_folder, tmp_path):
     return shutil.copytree(model_folder, tmp_path / "model")
 
 
@@ -343,7 +343,7 @@ def test_what_is_no_folder_is_said_without_the_network(source):
         load(source)
 
 
-def test_a_training_run_is_told_from_a_model(run_folder):  # noqa: F811
+def test_a_training_run_is_told_from_a_model(run_folder):
     with pytest.raises(LungSRADError, match=r"output of a training run, not a model; use .*export"):
         load(run_folder)
 
@@ -357,12 +357,12 @@ def test_a_training_run_is_told_from_a_model(run_folder):  # noqa: F811
         ({"devise": "cpu"}, "devise is unknown"),
     ],
 )
-def test_bad_run_options_are_refused(model_folder, options, message):  # noqa: F811
+def test_bad_run_options_are_refused(model_folder, options, message):
     with pytest.raises(LungSRADError, match=message):
         load(model_folder, run_opts=options)
 
 
-def test_an_override_that_matches_nothing_is_refused(model_folder):  # noqa: F811
+def test_an_override_that_matches_nothing_is_refused(model_folder):
     with pytest.raises(LungSRADError, match="the model cannot be built"):
         load(model_folder, overrides={"no_such_key": 1})
     with pytest.raises(LungSRADError, match="no such hyperparameter file"):

@@ -56,27 +56,27 @@ def test_help_is_quick_to_import_and_lists_the_commands():
         assert command in output
 
 
-def test_a_table_of_one_recording(run, audio, model_folder):  # noqa: F811
+def test_a_table_of_one_recording(run, audio, model_folder):
     code, out, err = run("classify", audio / "a.wav", "--model", model_folder)
     assert code == 0 and err == ""
     assert "a.wav  (10.0 s, 4000 Hz)" in out and "P(wheeze)" in out and "all" in out
 
 
-def test_json_is_one_line_for_each_recording_of_a_folder(run, audio, model_folder):  # noqa: F811
+def test_json_is_one_line_for_each_recording_of_a_folder(run, audio, model_folder):
     code, out, _ = run("classify", audio, "-m", model_folder, "--format", "json")
     results = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [result["file"][-6:] for result in results] == ["/a.wav", "b.flac"]
     assert results[0]["segments"][0]["end"] == 2.0  # the last window starts at 2 s
 
 
-def test_a_progress_bar_on_a_terminal_keeps_results_in_the_pipe(run, audio, model_folder, monkeypatch):  # noqa: F811
+def test_a_progress_bar_on_a_terminal_keeps_results_in_the_pipe(run, audio, model_folder, monkeypatch):
     monkeypatch.setattr(classify_command, "Console", partial(Console, force_terminal=True))
     code, out, err = run("classify", audio, "-m", model_folder, "--format", "json")
     assert code == 0 and len([json.loads(line) for line in out.splitlines()]) == 2
     assert "recordings" in err and "2/2" in err
 
 
-def test_csv_has_one_header(run, audio, model_folder):  # noqa: F811
+def test_csv_has_one_header(run, audio, model_folder):
     code, out, _ = run(
         "classify", audio / "*.wav", audio / "deep [er]", "-m", model_folder, "--format", "csv", "--hop", "8"
     )
@@ -87,14 +87,14 @@ def test_csv_has_one_header(run, audio, model_folder):  # noqa: F811
     )
 
 
-def test_annotations_beside_the_recordings(run, audio, model_folder):  # noqa: F811
+def test_annotations_beside_the_recordings(run, audio, model_folder):
     code, out, err = run("classify", audio, "-m", model_folder, "--annotations", "--format", "csv")
     assert code == 1  # b.flac has none
     assert [row["start"] for row in csv.DictReader(io.StringIO(out))] == ["0.500000", "2.000000"]
     assert "b.txt: no such annotation" in err and "1 of 2 recordings failed" in err
 
 
-def test_what_fails_is_listed_and_the_rest_goes_on(run, audio, model_folder):  # noqa: F811
+def test_what_fails_is_listed_and_the_rest_goes_on(run, audio, model_folder):
     bad = audio / "bad.wav"
     bad.write_text("text")
     code, out, err = run("classify", bad, audio / "absent.wav", audio / "a.wav", "-m", model_folder, "--format", "json")
@@ -103,7 +103,7 @@ def test_what_fails_is_listed_and_the_rest_goes_on(run, audio, model_folder):  #
     assert "2 of 3 recordings failed" in err
 
 
-def test_results_and_pictures_in_folders(run, audio, model_folder, tmp_path):  # noqa: F811
+def test_results_and_pictures_in_folders(run, audio, model_folder, tmp_path):
     plots, labels = tmp_path / "plots", tmp_path / "labels"
     code, out, _ = run(
         "classify", audio, "-m", model_folder, "--format", "audacity", "--output", labels, "--plot", plots
@@ -116,14 +116,14 @@ def test_results_and_pictures_in_folders(run, audio, model_folder, tmp_path):  #
         assert (plots / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_results_of_one_name_do_not_overwrite_each_other(run, audio, model_folder, tmp_path):  # noqa: F811
+def test_results_of_one_name_do_not_overwrite_each_other(run, audio, model_folder, tmp_path):
     soundfile.write(audio / "deep [er]" / "a.wav", np.random.default_rng(5).normal(0, 0.1, 8000), 4000)
     code, _, _ = run("classify", audio, "-m", model_folder, "--format", "json", "--output", tmp_path / "out")
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.json"))
     assert code == 0 and found == ["a.wav.json", "deep [er]/a.wav.json", "deep [er]/b.flac.json"]
 
 
-def test_an_interrupt_keeps_what_was_done(run, audio, model_folder, monkeypatch):  # noqa: F811
+def test_an_interrupt_keeps_what_was_done(run, audio, model_folder, monkeypatch):
     classify, calls = LungSoundClassifier.classify_file, []
 
     def interrupted(self, path, *arguments, **options):
@@ -159,7 +159,7 @@ MISUSES = {
 
 
 @pytest.mark.parametrize("kind", MISUSES)
-def test_wrong_use_is_one_message_and_code_2(run, audio, model_folder, tmp_path, kind):  # noqa: F811
+def test_wrong_use_is_one_message_and_code_2(run, audio, model_folder, tmp_path, kind):
     arguments, message = MISUSES[kind]
     (tmp_path / "empty").mkdir()
     places = {"audio": audio, "model": model_folder, "empty": tmp_path / "empty"}
@@ -168,12 +168,12 @@ def test_wrong_use_is_one_message_and_code_2(run, audio, model_folder, tmp_path,
     assert message in err.replace("\n", " ")
 
 
-def test_info_prints_the_card(run, model_folder):  # noqa: F811
+def test_info_prints_the_card(run, model_folder):
     code, out, _ = run("info", model_folder)
     assert code == 0 and out == (model_folder / "README.md").read_text()
 
 
-def test_export_says_where(run, run_folder, tmp_path):  # noqa: F811
+def test_export_says_where(run, run_folder, tmp_path):
     code, out, _ = run("export", run_folder, tmp_path / "model", "--select", "last")
     assert code == 0 and out.strip() == str(tmp_path / "model")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["select"] == "last"

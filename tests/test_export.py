@@ -24,13 +24,13 @@ def weights_of(folder):
     return torch.load(folder / "embedding_model.ckpt", weights_only=True)
 
 
-def test_the_folder_holds_these_files_and_nothing_else(model_folder):  # noqa: F811
+def test_the_folder_holds_these_files_and_nothing_else(model_folder):
     assert {path.name for path in model_folder.iterdir()} == FILES
     assert not [path.name for path in model_folder.parent.iterdir() if path.name != "model"]
     assert "Apache License" in (model_folder / "LICENSE").read_text()
 
 
-def test_hyperparams_are_plain(model_folder):  # noqa: F811
+def test_hyperparams_are_plain(model_folder):
     text = (model_folder / "hyperparams.yaml").read_text()
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert not re.search(r"[&*]id\d|#|/|scan_backend|checkpointing|getitem|!apply:len", body)
@@ -40,13 +40,13 @@ def test_hyperparams_are_plain(model_folder):  # noqa: F811
     assert tree["embedding_model"]["blocks"] == [0] and tree["embedding_model"]["sigma"] == 1.0
 
 
-def test_safetensors_hold_the_weights_of_the_checkpoint(model_folder):  # noqa: F811
+def test_safetensors_hold_the_weights_of_the_checkpoint(model_folder):
     found, expected = load_file(model_folder / "embedding_model.safetensors"), weights_of(model_folder)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
-def test_config_says_what_the_model_is(model_folder):  # noqa: F811
+def test_config_says_what_the_model_is(model_folder):
     config = json.loads((model_folder / "config.json").read_text())
     assert config["labels"] == ["normal", "crackle", "wheeze", "both"]
     assert (config["format"], config["sample_rate"], config["duration"], config["frames"]) == (1, 16000, 8.0, 128)
@@ -56,14 +56,14 @@ def test_config_says_what_the_model_is(model_folder):  # noqa: F811
 
 
 @pytest.mark.parametrize(("select", "epoch"), [("valid", 1), ("last", 2)])
-def test_the_selected_checkpoint_is_exported(run_folder, tmp_path, select, epoch):  # noqa: F811
+def test_the_selected_checkpoint_is_exported(run_folder, tmp_path, select, epoch):
     folder = export_run(run_folder, tmp_path / "model", select)
     expected = build_modules(seed=epoch)[0].state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in weights_of(folder).items())
     assert json.loads((folder / "config.json").read_text())["epoch"] == epoch
 
 
-def test_a_selection_that_the_run_does_not_have_is_refused(run_folder, tmp_path):  # noqa: F811
+def test_a_selection_that_the_run_does_not_have_is_refused(run_folder, tmp_path):
     with pytest.raises(LungSRADError, match=r"no complete checkpoint with test_score.*--report_test_selected"):
         export_run(run_folder, tmp_path / "model", "test")
     with pytest.raises(LungSRADError, match="select='best'; expected one of valid, last, test"):
@@ -78,7 +78,7 @@ def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path):
     assert json.loads((folder / "config.json").read_text())["epoch"] == 1
 
 
-def test_the_stock_class_answers_as_the_training_modules(model_folder, tmp_path):  # noqa: F811
+def test_the_stock_class_answers_as_the_training_modules(model_folder, tmp_path):
     moved = shutil.copytree(model_folder, tmp_path / "moved")
     stock = EncoderClassifier.from_hparams(source=str(moved), run_opts={"device": "cpu"})
     encoder, head = build_modules(seed=1)
@@ -89,7 +89,7 @@ def test_the_stock_class_answers_as_the_training_modules(model_folder, tmp_path)
     torch.testing.assert_close(stock.classify_batch(clip)[0], expected, atol=1e-5, rtol=0)
 
 
-def test_an_earlier_export_is_replaced_as_a_whole(run_folder, tmp_path):  # noqa: F811
+def test_an_earlier_export_is_replaced_as_a_whole(run_folder, tmp_path):
     folder = export_run(run_folder, tmp_path / "model", "last")
     (folder / "model.onnx").write_bytes(b"of the earlier model")
     export_run(run_folder, folder, "valid")
@@ -97,7 +97,7 @@ def test_an_earlier_export_is_replaced_as_a_whole(run_folder, tmp_path):  # noqa
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_nothing_else_is_ever_replaced(run_folder, tmp_path):  # noqa: F811
+def test_nothing_else_is_ever_replaced(run_folder, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
@@ -110,7 +110,7 @@ def test_nothing_else_is_ever_replaced(run_folder, tmp_path):  # noqa: F811
 
 @pytest.mark.parametrize("stage", ["copyfile", "write_bytes", "rename"])
 @pytest.mark.parametrize("earlier", [True, False])
-def test_a_full_disk_leaves_what_was_there(run_folder, tmp_path, monkeypatch, stage, earlier):  # noqa: F811
+def test_a_full_disk_leaves_what_was_there(run_folder, tmp_path, monkeypatch, stage, earlier):
     folder = tmp_path / "model"
     before = {}
     if earlier:
@@ -137,7 +137,7 @@ def test_a_full_disk_leaves_what_was_there(run_folder, tmp_path, monkeypatch, st
     assert [path.name for path in tmp_path.iterdir()] == (["model"] if earlier else [])
 
 
-def test_a_kill_leaves_no_folder_that_looks_whole(run_folder, tmp_path, monkeypatch):  # noqa: F811
+def test_a_kill_leaves_no_folder_that_looks_whole(run_folder, tmp_path, monkeypatch):
     def killed(*arguments):
         raise KeyboardInterrupt
 
@@ -147,13 +147,13 @@ def test_a_kill_leaves_no_folder_that_looks_whole(run_folder, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_said(run_folder, tmp_path):  # noqa: F811
+def test_a_place_that_cannot_be_written_is_said(run_folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LungSRADError, match=r"cannot be written .*Choose a folder"):
         export_run(run_folder, tmp_path / "file" / "model")
 
 
-def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):  # noqa: F811
+def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):
     def refuse(path, *arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -162,7 +162,7 @@ def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):  # noqa: 
         export_run(run_folder, tmp_path / "model")
 
 
-def test_an_export_that_answers_otherwise_is_not_written(run_folder, tmp_path, monkeypatch):  # noqa: F811
+def test_an_export_that_answers_otherwise_is_not_written(run_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "HEADER", export.HEADER.replace("duration: {duration}", "duration: 7.0"))
     with pytest.raises(LungSRADError, match="answers otherwise than the training modules"):
         export_run(run_folder, tmp_path / "model")
@@ -202,7 +202,7 @@ def test_a_run_that_is_not_whole_is_refused(tmp_path, kind):
 # ---- the card ----
 
 
-def test_the_card_has_the_hubs_header_and_the_runs_numbers(model_folder):  # noqa: F811
+def test_the_card_has_the_hubs_header_and_the_runs_numbers(model_folder):
     _, header, body = (model_folder / "README.md").read_text().split("---\n", 2)
     header = YAML(typ="safe").load(header)
     assert (header["license"], header["library_name"]) == ("apache-2.0", "speechbrain")
@@ -224,13 +224,13 @@ def test_the_card_has_the_hubs_header_and_the_runs_numbers(model_folder):  # noq
     assert "{" not in body
 
 
-def test_the_card_warns_of_a_checkpoint_that_the_test_set_chose(model_folder):  # noqa: F811
+def test_the_card_warns_of_a_checkpoint_that_the_test_set_chose(model_folder):
     config = json.loads((model_folder / "config.json").read_text())
     config["protocol"]["selection"]["valid"] = "the validation cycles are the test cycles"
     assert "scores on the test set are optimistic" in write_card(config)
 
 
-def test_intervals_stand_beside_their_scores(model_folder, run_folder):  # noqa: F811
+def test_intervals_stand_beside_their_scores(model_folder, run_folder):
     config = json.loads((model_folder / "config.json").read_text())
     results = json.loads((run_folder / "results.json").read_text())
     results["selected"]["valid"]["intervals"] = {"4class": {"score": [45.0, 57.5]}}

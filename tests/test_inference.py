@@ -70,7 +70,7 @@ def as_training_sees(path, cycles, seed=1):
 
 
 @pytest.mark.parametrize("kind", sorted(RATES))
-def test_cycles_of_real_recordings_are_preprocessed_as_in_training(classifier, real_recordings, kind):  # noqa: F811
+def test_cycles_of_real_recordings_are_preprocessed_as_in_training(classifier, real_recordings, kind):
     path = real_recordings[kind]
     annotation = path.with_suffix(".txt")
     cycles = [(cycle.start, cycle.stop) for cycle in read_annotation(annotation)][:5]
@@ -129,7 +129,7 @@ def test_a_long_recording_is_read_in_blocks(noise, monkeypatch):
     assert len(sizes) == 6 and max(sizes) <= 4.1 * 44100
 
 
-def test_windows_are_cut_from_the_whole_recording_and_their_overlaps_averaged(classifier, noise):  # noqa: F811
+def test_windows_are_cut_from_the_whole_recording_and_their_overlaps_averaged(classifier, noise):
     recording = load_recording(noise)
     result = classifier.classify_file(noise, hop=5.0)
     windows = [(0, 8), (5, 13), (10, 18), (13, 21)]
@@ -144,7 +144,7 @@ def test_windows_are_cut_from_the_whole_recording_and_their_overlaps_averaged(cl
     assert result.kind == "timeline" and result.channels == 2 and len(recording) == 21 * 16000
 
 
-def test_a_recording_shorter_than_the_window_is_one_repeated_window(classifier, tmp_path):  # noqa: F811
+def test_a_recording_shorter_than_the_window_is_one_repeated_window(classifier, tmp_path):
     path = tmp_path / "short.flac"
     soundfile.write(path, np.random.default_rng(1).normal(0, 0.1, 3 * 8000), 8000)
     (segment,) = classifier.classify_file(path).segments
@@ -153,7 +153,7 @@ def test_a_recording_shorter_than_the_window_is_one_repeated_window(classifier, 
     assert (segment.start, segment.end) == (0.0, 3.0)
 
 
-def test_batch_size_changes_nothing_and_progress_is_told(classifier, noise):  # noqa: F811
+def test_batch_size_changes_nothing_and_progress_is_told(classifier, noise):
     told = []
     one = classifier.classify_file(noise, batch_size=1, progress=lambda *numbers: told.append(numbers))
     five = classifier.classify_file(noise, batch_size=5)
@@ -163,13 +163,13 @@ def test_batch_size_changes_nothing_and_progress_is_told(classifier, noise):  # 
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "aiff", "w64", "mp3"])
-def test_formats_of_libsndfile_are_read(classifier, tmp_path, suffix):  # noqa: F811
+def test_formats_of_libsndfile_are_read(classifier, tmp_path, suffix):
     path = tmp_path / f"breath.{suffix}"
     soundfile.write(path, np.random.default_rng(2).normal(0, 0.1, 16000), 16000)
     assert classifier.classify_file(str(path)).summary.label in CLASSES
 
 
-def test_embeddings_are_what_the_head_classifies(classifier, noise):  # noqa: F811
+def test_embeddings_are_what_the_head_classifies(classifier, noise):
     cycles = [(9.0, 12.5), (1.0, 2.0)]
     embeddings = classifier.encode_file(noise, cycles)
     assert embeddings.spans == [(1.0, 2.0), (9.0, 12.5)] and embeddings.vectors.shape == (2, 32)
@@ -181,7 +181,7 @@ def test_embeddings_are_what_the_head_classifies(classifier, noise):  # noqa: F8
 # ---- the stock interface ----
 
 
-def test_the_stock_class_loads_the_folder_and_agrees(classifier, model_folder):  # noqa: F811
+def test_the_stock_class_loads_the_folder_and_agrees(classifier, model_folder):
     stock = EncoderClassifier.from_hparams(source=str(model_folder), run_opts={"device": "cpu"})
     clips = 0.1 * torch.randn(2, 50000)
     for found, expected in zip(classifier.classify_batch(clips), stock.classify_batch(clips), strict=True):
@@ -194,7 +194,7 @@ def test_the_stock_class_loads_the_folder_and_agrees(classifier, model_folder): 
     assert classifier.encode_batch(clips).shape == (2, 1, 32)
 
 
-def test_padding_behind_the_lengths_is_not_heard(classifier):  # noqa: F811
+def test_padding_behind_the_lengths_is_not_heard(classifier):
     clips = 0.1 * torch.randn(2, 40000)
     clips[1, 30000:] = 7.0
     found = classifier.classify_batch(clips, torch.tensor([1.0, 0.75]), 16000)[0]
@@ -202,12 +202,12 @@ def test_padding_behind_the_lengths_is_not_heard(classifier):  # noqa: F811
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def test_load_audio_takes_paths_and_resamples_as_training_does(classifier, noise):  # noqa: F811
+def test_load_audio_takes_paths_and_resamples_as_training_does(classifier, noise):
     torch.testing.assert_close(classifier.load_audio(Path(noise)), load_recording(noise), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_precision_reaches_the_encoder_and_stays_out_of_the_answer(model_folder, noise, precision):  # noqa: F811
+def test_precision_reaches_the_encoder_and_stays_out_of_the_answer(model_folder, noise, precision):
     options = {"device": torch.device("cpu"), "precision": precision}
     model = LungSoundClassifier.from_hparams(source=model_folder, run_opts=options)
     seen = set()
@@ -220,7 +220,7 @@ def test_precision_reaches_the_encoder_and_stays_out_of_the_answer(model_folder,
     assert (probabilities - exact).abs().max() < 0.15
 
 
-def test_moving_the_model_moves_its_device(model_folder):  # noqa: F811
+def test_moving_the_model_moves_its_device(model_folder):
     model = LungSoundClassifier.from_hparams(source=model_folder, run_opts={"device": "cpu"})
     assert model.device == "cpu"
     assert model.to("meta") is model
@@ -230,7 +230,7 @@ def test_moving_the_model_moves_its_device(model_folder):  # noqa: F811
 # ---- loading ----
 
 
-def test_loading_leaves_no_files_no_traffic_and_no_changed_randomness(model_folder, noise, tmp_path, monkeypatch):  # noqa: F811
+def test_loading_leaves_no_files_no_traffic_and_no_changed_randomness(model_folder, noise, tmp_path, monkeypatch):
     def refuse(*address):
         raise AssertionError(f"network: {address}")
 
@@ -246,14 +246,14 @@ def test_loading_leaves_no_files_no_traffic_and_no_changed_randomness(model_fold
     assert sorted(path.name for path in model_folder.iterdir()) == before
 
 
-def test_the_folder_may_move(classifier, model_folder, noise, tmp_path, monkeypatch):  # noqa: F811
+def test_the_folder_may_move(classifier, model_folder, noise, tmp_path, monkeypatch):
     shutil.copytree(model_folder, tmp_path / "else where" / "modèle")
     monkeypatch.chdir(tmp_path / "else where")
     moved = LungSoundClassifier.from_hparams(source="modèle", run_opts={"device": "cpu"})
     assert moved.classify_file(noise) == classifier.classify_file(noise)
 
 
-def test_an_older_model_in_savedir_is_never_taken(model_folder, noise, classifier, tmp_path):  # noqa: F811
+def test_an_older_model_in_savedir_is_never_taken(model_folder, noise, classifier, tmp_path):
     savedir = tmp_path / "saved"
     shutil.copytree(model_folder, savedir)
     older, _ = build_modules(seed=2)
@@ -263,7 +263,7 @@ def test_an_older_model_in_savedir_is_never_taken(model_folder, noise, classifie
 
 
 @pytest.fixture
-def hub(model_folder, monkeypatch):  # noqa: F811
+def hub(model_folder, monkeypatch):
     """The hub, answered from the model folder."""
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -280,7 +280,7 @@ def hub(model_folder, monkeypatch):  # noqa: F811
     return asked
 
 
-def test_a_hub_id_is_fetched_verified_and_replaces_older_files(hub, noise, classifier, tmp_path):  # noqa: F811
+def test_a_hub_id_is_fetched_verified_and_replaces_older_files(hub, noise, classifier, tmp_path):
     savedir = tmp_path / "saved"
     savedir.mkdir()
     for name in ("hyperparams.yaml", "embedding_model.ckpt"):
@@ -295,14 +295,14 @@ def test_a_hub_id_is_fetched_verified_and_replaces_older_files(hub, noise, class
         LungSoundClassifier.from_hparams(source="owner/other")
 
 
-def test_a_hub_id_without_savedir_uses_the_cache_of_the_hub(hub, noise, classifier, tmp_path, monkeypatch):  # noqa: F811
+def test_a_hub_id_without_savedir_uses_the_cache_of_the_hub(hub, noise, classifier, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = LungSoundClassifier.from_hparams(source="owner/name", run_opts={"device": "cpu"})
     assert model.classify_file(noise) == classifier.classify_file(noise)
     assert not list(tmp_path.iterdir())
 
 
-def test_download_only_and_overrides_as_in_speechbrain(model_folder):  # noqa: F811
+def test_download_only_and_overrides_as_in_speechbrain(model_folder):
     assert LungSoundClassifier.from_hparams(source=model_folder, download_only=True) is None
     overrides = {"embedding_model": {"encoder": {"scan_backend": "reference"}}}
     model = LungSoundClassifier.from_hparams(source=model_folder, overrides=overrides, run_opts={"device": "cpu"})

@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_model import build_modules
 
 from lung_srad_plugin import CycleFeatures, KaldiFbank, LungSRADError
 from lung_srad_plugin.audio import load_recording
@@ -19,7 +18,7 @@ from lung_srad_plugin.scan.reference import cross_scan_reference
 
 
 @pytest.fixture(scope="module")
-def session(run_folder, tmp_path_factory):  # noqa: F811
+def session(run_folder, tmp_path_factory):
     """The ONNX file of the tiny model in onnxruntime, as ``export --onnx`` writes it."""
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
@@ -28,7 +27,7 @@ def session(run_folder, tmp_path_factory):  # noqa: F811
     return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
-def test_real_cycles_give_the_answers_of_torch(session, classifier, icbhi_folder):  # noqa: F811
+def test_real_cycles_give_the_answers_of_torch(session, classifier, icbhi_folder):
     recordings = sorted(icbhi_folder.rglob("*.wav"))
     for path in (recordings[0], recordings[40], recordings[-1]):
         waveform = load_recording(path)
@@ -39,7 +38,7 @@ def test_real_cycles_give_the_answers_of_torch(session, classifier, icbhi_folder
 
 
 @pytest.mark.parametrize(("batch", "samples"), [(1, 3200), (3, 127999), (2, 128000), (2, 128001), (1, 400000)])
-def test_batch_and_length_are_open(session, classifier, batch, samples):  # noqa: F811
+def test_batch_and_length_are_open(session, classifier, batch, samples):
     clips = 0.1 * torch.randn(batch, samples)
     expected = classifier.classify_batch(clips)[0].numpy()
     np.testing.assert_allclose(session.run(None, {"waveforms": clips.numpy()})[0], expected, atol=1e-4)
@@ -96,7 +95,7 @@ def test_the_scan_of_a_map_is_the_reference(height, width):
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
-def test_a_missing_package_is_named_with_the_cure(run_folder, tmp_path, monkeypatch, package):  # noqa: F811
+def test_a_missing_package_is_named_with_the_cure(run_folder, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(LungSRADError, match=rf'{package}, which is not installed; pip install "lung-srad\[onnx\]"'):
         export_run(run_folder, tmp_path / "model", onnx=True)
