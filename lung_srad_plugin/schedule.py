@@ -27,6 +27,9 @@ class CosineByEpoch:
         The last rate as a share of the first, from 0 to 1.
     keep_previous : float
         The share of the previous weights kept after every step, from 0 (no averaging) to below 1; the paper has 0.5.
+    warmup_epochs : int
+        The first epochs, in which the rate rises in equal steps to the cosine; encoders that start from random weights
+        need some. The paper has none.
 
     Raises
     ------
@@ -42,7 +45,7 @@ class CosineByEpoch:
     0.25
     """
 
-    def __init__(self, lr, epochs, decay=1e-3, keep_previous=0.0):
+    def __init__(self, lr, epochs, decay=1e-3, keep_previous=0.0, warmup_epochs=0):
         if not (math.isfinite(lr) and lr > 0):
             raise LungSRADError(f"lr={lr}: expected a number above 0")
         if not epochs >= 1:
@@ -54,7 +57,10 @@ class CosineByEpoch:
         self.lr = lr
         self.epochs = epochs
         self.decay = decay
+        if not 0 <= warmup_epochs < epochs:
+            raise LungSRADError(f"warmup_epochs={warmup_epochs}: expected 0 to below the {epochs} epochs")
         self.keep_previous = keep_previous
+        self.warmup_epochs = warmup_epochs
 
     def __call__(self, epoch):
         """Return the rate to give to the optimiser in this epoch.
@@ -80,4 +86,5 @@ class CosineByEpoch:
             )
         low = self.lr * self.decay
         rate = low + (self.lr - low) * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
-        return (1 - self.keep_previous) * rate
+        warmup = min(1.0, epoch / (self.warmup_epochs + 1))
+        return (1 - self.keep_previous) * warmup * rate

@@ -84,3 +84,14 @@ def test_epochs_outside_are_refused(epoch):
 def test_bad_settings_are_refused(setting, message):
     with pytest.raises(LungSRADError, match=message):
         CosineByEpoch(**{"lr": 1.0, "epochs": 10, **setting})
+
+
+def test_warmup_rises_in_equal_steps_to_the_cosine():
+    plain, warm = CosineByEpoch(1.0, 10), CosineByEpoch(1.0, 10, warmup_epochs=3)
+    for epoch, share in ((1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0), (10, 1.0)):
+        assert warm(epoch) == pytest.approx(share * plain(epoch))
+
+
+def test_warmup_as_long_as_the_training_is_refused():
+    with pytest.raises(LungSRADError, match="warmup_epochs=10"):
+        CosineByEpoch(1.0, 10, warmup_epochs=10)
