@@ -13,7 +13,7 @@ WORKERS ?= 2
 # The product once through, by the commands a user gives: sounds, training and scores, one recording classified.
 DEMO := results/demo
 demo: $(VENV)/.installed
-	$(BIN)/lung-srad synthesize $(DEMO)/data
+	$(BIN)/lung-srad synthesize $(DEMO)/data --patients 40
 	$(BIN)/python recipes/ICBHI/train.py hparams/lung_srad_demo.yaml
 	$(BIN)/lung-srad classify $$(ls $(DEMO)/data/ICBHI_final_database/*.wav | tail -n 1) --annotations \
 		--model $(DEMO)/run/export --plot $(DEMO)/plots

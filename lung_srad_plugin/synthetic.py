@@ -58,16 +58,15 @@ _FEWEST_PATIENTS = 5
 class _Disease:
     shares: tuple  # of cycles, in the order of CLASSES
     fine_crackles: bool
-    expiration: float  # loudness of expiration, where inspiration has 1
 
 
 # Chosen for a mix of classes like that of ICBHI, with the signs each disease is known for: Pasterkamp et al. (1997).
 _DISEASES = {
-    "COPD": _Disease((0.30, 0.25, 0.20, 0.25), fine_crackles=False, expiration=0.60),
-    "Healthy": _Disease((1.00, 0.00, 0.00, 0.00), fine_crackles=True, expiration=0.35),
-    "Pneumonia": _Disease((0.35, 0.50, 0.05, 0.10), fine_crackles=True, expiration=0.50),
-    "Asthma": _Disease((0.40, 0.00, 0.60, 0.00), fine_crackles=True, expiration=0.60),
-    "Bronchiectasis": _Disease((0.30, 0.45, 0.05, 0.20), fine_crackles=False, expiration=0.50),
+    "COPD": _Disease((0.30, 0.25, 0.20, 0.25), fine_crackles=False),
+    "Healthy": _Disease((1.00, 0.00, 0.00, 0.00), fine_crackles=True),
+    "Pneumonia": _Disease((0.35, 0.50, 0.05, 0.10), fine_crackles=True),
+    "Asthma": _Disease((0.40, 0.00, 0.60, 0.00), fine_crackles=True),
+    "Bronchiectasis": _Disease((0.30, 0.45, 0.05, 0.20), fine_crackles=False),
 }
 
 
@@ -235,9 +234,11 @@ def _record(patient, recordings, rng):
     anatomy = {
         "corner": rng.uniform(150, 260),  # of the spectrum of breath sounds, Hz
         "heart_rate": rng.uniform(58, 95),  # per minute
-        "heart": rng.uniform(0.2, 0.8),  # loudness, where breath sounds in inspiration have an RMS of 1
+        # Loudness, where breath sounds at the height of inspiration have a root mean square of 1.
+        "heart": rng.uniform(0.1, 0.4),
+        "expiration": rng.uniform(0.3, 0.6),
         "ambient": 10 ** rng.uniform(-2.3, -1.6),
-        "wheeze_hz": np.exp(rng.uniform(np.log(180), np.log(650))),
+        "wheeze_hz": np.exp(rng.uniform(np.log(250), np.log(700))),
     }
     times = [_breathe(breath, rng) for _ in range(recordings)]
     labels = _share_out(sum(map(len, times)), _DISEASES[patient.diagnosis].shares, rng)
@@ -269,7 +270,7 @@ def _sound(annotation, patient, place, anatomy, rng):
     rate, disease = patient.device.sample_rate, _DISEASES[patient.diagnosis]
     samples = int((annotation[-1][1] + rng.uniform(0.1, 0.5)) * rate)
     # Over the trachea sounds are harsher: the spectrum reaches 850 to 1600 Hz (Gavriely et al., 1981).
-    corner = anatomy["corner"] * (2.0 if place == "Tc" else 1.0)
+    corner = anatomy["corner"] * (1.6 if place == "Tc" else 1.0)
     inspiration = breath_noise(samples, rate, corner, rng.uniform(12.7, 15.2), rng)
     expiration = breath_noise(samples, rate, corner, rng.uniform(13.4, 20.3), rng)
     flow_in, flow_out = np.zeros(samples), np.zeros(samples)
@@ -278,7 +279,7 @@ def _sound(annotation, patient, place, anatomy, rng):
         turn = start + (stop - start) * rng.uniform(0.38, 0.46)
         rest = stop - (stop - start) * rng.uniform(0.05, 0.20)
         _add(flow_in, start, _swell(turn - start, rate), rate)
-        _add(flow_out, turn, disease.expiration * _swell(rest - turn, rate), rate)
+        _add(flow_out, turn, anatomy["expiration"] * _swell(rest - turn, rate), rate)
         has_crackle, has_wheeze = findings_of(label)
         if has_crackle:
             _add_crackles(events, start, turn, rest, disease.fine_crackles, rate, rng)
@@ -288,7 +289,9 @@ def _sound(annotation, patient, place, anatomy, rng):
     ambient = anatomy["ambient"] * rng.standard_normal(samples)
     chest = flow_in * inspiration + flow_out * expiration + events + anatomy["heart"] * heart
     heard = stethoscope(chest + ambient, rate, patient.device.low_hz, patient.device.high_hz)
-    return heard / np.abs(heard).max() * rng.uniform(0.3, 0.9)
+    # The gain does not look at the events: scaled to one peak, a recording would tell its classes by its level alone.
+    gain = np.exp(rng.uniform(np.log(0.01), np.log(0.03)))
+    return heard * min(gain, 0.95 / np.abs(heard).max())
 
 
 def _swell(duration, rate):
@@ -306,15 +309,15 @@ def _add(target, time, wave, rate):
 def _add_crackles(events, start, turn, rest, fine, rate, rng):
     """Fine crackles cluster late in inspiration, coarse ones early, with a few in expiration: Piirilä et al. (1995)."""
     if fine:
-        times = start + (turn - start) * rng.uniform(0.5, 0.95, size=rng.integers(7, 14))
+        times = start + (turn - start) * rng.uniform(0.5, 0.95, size=rng.integers(10, 18))
         widths = (0.5e-3, 0.9e-3), (4e-3, 6.5e-3)
     else:
-        early = start + (turn - start) * rng.uniform(0.08, 0.5, size=rng.integers(4, 8))
-        times = np.concatenate([early, turn + (rest - turn) * rng.uniform(0.1, 0.6, size=rng.integers(1, 4))])
+        early = start + (turn - start) * rng.uniform(0.08, 0.5, size=rng.integers(7, 12))
+        times = np.concatenate([early, turn + (rest - turn) * rng.uniform(0.1, 0.6, size=rng.integers(2, 5))])
         widths = (1.1e-3, 1.7e-3), (10.2e-3, 13e-3)
     for time in times:
         wave = crackle(rng.uniform(*widths[0]), rng.uniform(*widths[1]), rate)
-        _add(events, time, rng.choice([-1, 1]) * rng.uniform(8.0, 16.0) * wave, rate)
+        _add(events, time, rng.choice([-1, 1]) * rng.uniform(12.0, 24.0) * wave, rate)
 
 
 def _add_wheezes(events, start, turn, rest, hertz, rate, rng):
@@ -323,6 +326,6 @@ def _add_wheezes(events, start, turn, rest, hertz, rate, rng):
     for begin, end in phases:
         duration = (end - begin) * rng.uniform(0.45, 0.9)
         onset = begin + (end - begin - duration) * rng.uniform()
-        first = hertz * rng.uniform(0.9, 1.1)
+        first = hertz * rng.uniform(0.8, 1.25)
         wave = wheeze(first, first * rng.uniform(0.85, 1.1), duration, rate, phase=rng.uniform(0, 2 * np.pi))
-        _add(events, onset, rng.uniform(1.2, 2.5) * wave, rate)
+        _add(events, onset, rng.uniform(1.5, 3.0) * wave, rate)
