@@ -324,8 +324,8 @@ def _add_wheezes(events, start, turn, rest, hertz, rate, rng):
     """One wheeze in expiration, and sometimes one in inspiration, both near the patient's own frequency."""
     phases = [(turn, rest)] if rng.uniform() < 0.7 else [(start, turn), (turn, rest)]
     for begin, end in phases:
-        duration = (end - begin) * rng.uniform(0.45, 0.9)
+        duration = (end - begin) * rng.uniform(0.55, 0.95)
         onset = begin + (end - begin - duration) * rng.uniform()
         first = hertz * rng.uniform(0.8, 1.25)
         wave = wheeze(first, first * rng.uniform(0.85, 1.1), duration, rate, phase=rng.uniform(0, 2 * np.pi))
-        _add(events, onset, rng.uniform(1.5, 3.0) * wave, rate)
+        _add(events, onset, rng.uniform(2.0, 4.0) * wave, rate)
