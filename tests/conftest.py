@@ -1,5 +1,6 @@
 """What the tests share: the folder of real and golden data, where it is present, and one thread a process."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from hypothesis import settings
 from speechbrain.utils.importutils import LazyModule
 
 SHARED = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "shared"))
+
+# SpeechBrain's console handler keeps the stream of the test that made it; logging need not print a traceback about it.
+logging.raiseExceptions = False
 
 pytest_plugins = ["tiny_model"]
 
