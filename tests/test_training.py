@@ -236,6 +236,34 @@ def _released(key):
     return f"classifier.{key}" if key.startswith("norm.") else key
 
 
+def test_one_step_of_the_paper_from_released_weights(tmp_path):
+    """DASS-medium on three views of four cycles of 1024 frames: published settings but for batch and epochs."""
+    data = write_toy_data(tmp_path, cycles=(4, 4, 4))
+    encoder = DASSEncoder.medium()
+    released = {f"module.v.{_released(key)}": value for key, value in encoder.state_dict().items()}
+    head = {"module.v.classifier.head.weight": torch.zeros(527, 768), "module.v.classifier.head.bias": torch.zeros(527)}
+    torch.save({**released, **head}, tmp_path / "DASS_medium_v2.pth")
+    settings = {
+        "data_folder": data,
+        "output_folder": tmp_path / "run",
+        "feature_folder": "null",
+        "skip_prep": True,
+        **{f"{part}_csv": data / f"{part}.csv" for part in ("train", "valid", "test")},
+        "pretrained": tmp_path / "DASS_medium_v2.pth",
+        "batch_size": 4,
+        "number_of_epochs": 1,
+    }
+    pairs = [argument for key, value in settings.items() for argument in (f"--{key}", str(value))]
+    results = train([str(HPARAMS / "lung_srad.yaml"), *pairs])
+    assert results["parameters"] == sum(parameter.numel() for parameter in encoder.parameters())
+    (entry,) = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["history"]
+    assert np.isfinite([entry["train"][part] for part in ("loss", "contrastive_time", "contrastive_frequency")]).all()
+    stepped = torch.load(tmp_path / "run" / "export" / "embedding_model.ckpt", weights_only=True)
+    # One step of Adam moves each weight that has a gradient by the learning rate: 5e-5 / 1000, halved by the averaging.
+    step = (stepped["layers.2.blocks.3.op.in_proj.weight"] - encoder.layers[2].blocks[3].op.in_proj.weight).abs()
+    assert 0 < step.max() < 1e-7
+
+
 @pytest.mark.parametrize(
     ("flags", "changes", "message"),
     [
