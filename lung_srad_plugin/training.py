@@ -22,6 +22,7 @@ from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.calibration import fit_temperature
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
+from lung_srad_plugin.evaluation.measures import score_intervals
 from lung_srad_plugin.evaluation.operating_points import fit_operating_points
 from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
@@ -183,6 +184,8 @@ def evaluate_selections(brain, datasets, rows, valid_is_test):
                 scores["train"] = score_predictions(brain.predict(datasets["train"]), labels)
             said = {part: join_predictions(rows[part], answers, labels) for part, answers in said.items()}
             scores.update(_fit_on_valid(said["valid"], valid_is_test))
+            if all(row.get("patient", "").strip() for row in rows["test"]):
+                scores["intervals"] = score_intervals(said["test"])
             of_epoch[epoch] = scores, said
         # Each checkpoint holds the history up to its own epoch; the last one, which is the first here, holds it all.
         history = history or brain.state.history

@@ -76,6 +76,8 @@ def test_results_say_how_each_epoch_was_picked(run):
     assert results["selected"]["test"]["4class"]["score"] == max(entry["test"]["score"] for entry in history)
     assert set(results["protocol"]["selection"]) == {"valid", "last", "test"}
     assert results["protocol"]["valid_is_test"] is False
+    low, high = results["selected"]["valid"]["intervals"]["4class"]["score"]
+    assert low <= results["selected"]["valid"]["4class"]["score"] <= high
     assert results["selected"]["valid"]["cycles"] == 12 == np.sum(results["selected"]["valid"]["confusion"])
     assert results["selected"]["last"]["train"]["cycles"] == 24
     assert results["versions"]["speechbrain"].startswith("1.1")

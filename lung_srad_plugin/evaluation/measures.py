@@ -5,6 +5,7 @@ Names say which sensitivity is meant: *strict class*, where an abnormal cycle is
 compare with each other.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,6 +152,32 @@ def measure_with_intervals(table, resamples=10_000, confidence=95.0, seed=0, har
         ``Interval`` by name, the names of ``measure``.
     """
     return bootstrap(lambda weights: measure(table, weights, harmonic), table.patients(), resamples, confidence, seed)
+
+
+def score_intervals(table):
+    """Return the 95 % intervals of the scores that ``scores_of_confusion`` names, by task.
+
+    Arguments
+    ---------
+    table : PredictionTable
+        With a ``patient`` column.
+
+    Returns
+    -------
+    dict
+        ``"4class"`` and ``"2class"``: each ``specificity``, ``sensitivity`` and ``score`` as ``[low, high]``, in
+        percent; None where there are too few patients for an interval.
+    """
+    found = measure_with_intervals(table)
+    names = {
+        task: {"specificity": "specificity", "sensitivity": f"sensitivity_{kind}", "score": f"score_{kind}"}
+        for task, kind in (("4class", "strict_class"), ("2class", "any_abnormal"))
+    }
+    return {task: {key: _bounds(found[name]) for key, name in of_task.items()} for task, of_task in names.items()}
+
+
+def _bounds(interval):
+    return None if math.isnan(interval.low) else [interval.low, interval.high]
 
 
 def findings(table):
