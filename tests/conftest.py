@@ -19,8 +19,8 @@ pytest_plugins = ["tiny_model"]
 # Hypothesis reads the __file__ of every module; asking SpeechBrain's lazy ones for it would import their missing parts.
 LazyModule.__file__ = None
 
-# A slow machine is no failure.
-settings.register_profile("patient", deadline=None)
+# A slow machine is no failure; and what fails in continuous integration must fail there again.
+settings.register_profile("patient", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("patient")
 
 # Tests run in several processes; one thread each keeps them from fighting over the cores.
