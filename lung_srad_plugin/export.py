@@ -29,9 +29,8 @@ from lung_srad_plugin.model_folder import (
     OPTIONAL,
     WEIGHTS,
     check_weights,
-    sha256_of,
 )
-from lung_srad_plugin.provenance import package_versions
+from lung_srad_plugin.provenance import file_sha256, package_versions
 
 # SpeechBrain builds these when it loads the folder; the parts that depend on the run are added to them.
 HEADER = """\
@@ -224,7 +223,7 @@ def _write(folder, run_folder, settings, checkpoint, select):
     results = _read_results(run_folder)
     shutil.copyfile(Path(__file__).with_name("LICENSE.txt"), folder / LICENSE)
     weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
-    files = {name: sha256_of(folder / name) for name in sorted(weighty)}
+    files = {name: file_sha256(folder / name) for name in sorted(weighty)}
     experiment = results["experiment"] if results else run_folder.resolve().name
     epoch = _read_meta(checkpoint).get("epoch")
     config = {

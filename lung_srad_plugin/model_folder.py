@@ -1,11 +1,11 @@
 """What an exported model folder holds, and the checks that SpeechBrain does not make."""
 
-import hashlib
 import json
 import pickle
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.provenance import file_sha256
 
 # Raise it when a folder of the new layout cannot be read by the code of the old one.
 FORMAT = 1
@@ -83,19 +83,10 @@ def check_files(folder, config):
     """
     for name, expected in config["files"].items():
         path = Path(folder) / name
-        if path.is_file() and sha256_of(path) != expected:
+        if path.is_file() and file_sha256(path) != expected:
             raise LungSRADError(
                 f"{path}: not the file that this model was exported with (its SHA-256 differs from {CONFIG}); {CURE}"
             )
-
-
-def sha256_of(path):
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_weights(module, path):

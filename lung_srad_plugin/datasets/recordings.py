@@ -12,6 +12,7 @@ from rich.progress import track
 from lung_srad_plugin.datasets.annotation import fit_to_audio, parse_annotation
 from lung_srad_plugin.datasets.problems import Problem
 from lung_srad_plugin.datasets.recording_name import FORM, NameIndex, RecordingName, is_recording_name, parse_name
+from lung_srad_plugin.provenance import file_sha256
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _same_content(layout, wavs):
     for name, path in wavs.items():
         groups.setdefault(path.stat().st_size, []).append(name)
     # Most recordings of ICBHI have one of a few sizes: the middle of the file tells nearly all of them apart.
-    for digest in (_digest_of_middle, _digest):
+    for digest in (_digest_of_middle, file_sha256):
         finer = {}
         for key, names in groups.items():
             for name in names if len(names) > 1 else ():
@@ -133,14 +134,6 @@ def _digest_of_middle(path):
     with path.open("rb") as file:
         file.seek(path.stat().st_size // 2)
         return hashlib.sha256(file.read(1 << 16)).digest()
-
-
-def _digest(path):
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.digest()
 
 
 def _pair(wavs, annotations):
