@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_cases import (
+    NAMES,
     assert_equal_to_reference,
     in_fp64,
     map_inputs,
@@ -13,7 +14,7 @@ from scan_cases import (
     sequence_inputs,
 )
 
-from lung_srad_plugin.scan.cpu_kernels import CHUNK
+from lung_srad_plugin.scan.cpu_steps import CHUNK
 from lung_srad_plugin.scan.cpu_vectors import LANES
 from lung_srad_plugin.scan.reference import cross_scan_reference, selective_scan_reference
 from lung_srad_plugin.scan.select import cross_scan, cross_scan_projected, selective_scan
@@ -173,6 +174,17 @@ def test_half_precision_inputs_are_scanned_in_fp32(dtype):
         assert our.dtype == dtype
         # Only the result, and the gradient it is given, are rounded to the narrow type.
         assert (our.float() - theirs).norm() <= 2 * torch.finfo(dtype).eps * theirs.norm()
+
+
+def test_bf16_is_read_and_rounded_as_torch_does():
+    inputs = [value.detach() for value in map_inputs(height=8, width=8, channels=LANES)]
+    inputs[0] *= torch.logspace(-45, 38, 64).view(8, 8, 1)  # from below the normal numbers to nearly infinite ones
+    inputs[0][0, 7, 7, :4] = torch.tensor([math.nan, math.inf, -math.inf, -math.nan])
+    halves = [value.bfloat16() if name in ("x", "B", "C") else value for name, value in zip(NAMES, inputs, strict=True)]
+    exact = cross_scan(*(value.float() for value in halves))
+    assert exact.isnan().any()
+    assert exact.isinf().any()
+    assert torch.equal(cross_scan(*halves).nan_to_num(nan=7), exact.bfloat16().nan_to_num(nan=7))
 
 
 def test_only_what_needs_a_gradient_gets_one():

@@ -12,11 +12,12 @@ import torch
 import torch.nn.functional as F
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.scan.cpu_steps import CHUNK
 from lung_srad_plugin.scan.cpu_vectors import LANES
 from lung_srad_plugin.scan.reference import traversals, widest
 
 try:
-    from lung_srad_plugin.scan import cpu_kernels
+    from lung_srad_plugin.scan import cpu_backward, cpu_forward, cpu_order
 except RuntimeError as error:
     raise LungSRADError(
         "numba finds no folder in which to keep the compiled scan: neither the package's nor the home folder can be "
@@ -83,24 +84,31 @@ def _scan(x, steps, weight, B, C, A, D, bias, use_softplus, order):
 
 class _Scan(torch.autograd.Function):
     """x (b, p, c), steps (b, p, k, c) or (b, p, k, r), weight None or (k, r, c), B and C (b, p, k, n), A (k, c, n), D
-    and bias (k, c); order as in the kernels."""
+    and bias (k, c); order as in the kernels, which read and write bf16 maps as they are."""
 
     @staticmethod
     def forward(ctx, x, steps, weight, B, C, A, D, bias, use_softplus, order):
         given = (x, steps, weight, B, C, A, D, bias)
         ctx.types = [None if value is None else value.dtype for value in given]
         wide = widest(x, steps)
-        x, steps, weight, B, C, A, D, bias = (None if value is None else value.to(wide) for value in given)
-        x, steps, B, C, bias = (value.contiguous() for value in (x, steps, B, C, bias))
-        weight = None if weight is None else weight.contiguous()
-        A = A.mT.contiguous()
+        x = _readable(x, wide).contiguous()
+        weight = None if weight is None else weight.to(wide).contiguous()
+        A, bias = A.to(wide).mT.contiguous(), bias.to(wide).contiguous()
         rate = A * math.log2(math.e)
-        D = D.sum(0)
+        D = D.to(wide).sum(0)
+        batch, length, traversals, rank = steps.shape
+        in_order = (
+            A.new_empty(batch, traversals, length, rank),
+            A.new_empty(batch, traversals, B.shape[-1], length),
+            A.new_empty(batch, traversals, B.shape[-1], length),
+        )
+        _run(cpu_order.to_scan_order, *(_readable(value, wide) for value in (steps, B, C)), order, *in_order)
         y = torch.empty_like(x)
         keep = any(ctx.needs_input_grad)
-        chunks = -(-order.shape[1] // cpu_kernels.CHUNK) if keep else 0
-        kept = x.new_empty(x.shape[0], len(order), chunks, *A.shape[1:])
-        _run(cpu_kernels.forward, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept)
+        kept = A.new_empty(batch, traversals, -(-length // CHUNK) if keep else 0, *A.shape[1:])
+        steps, B, C = in_order
+        slices = _slices(batch * x.shape[-1] // LANES, 2, length, like=A)
+        _run(cpu_forward.forward, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept, slices)
         ctx.save_for_backward(x, steps, weight, B, C, rate, A, D, bias, kept)
         ctx.use_softplus, ctx.order = use_softplus, order
         return y.to(ctx.types[0])
@@ -110,26 +118,45 @@ class _Scan(torch.autograd.Function):
     def backward(ctx, dy):
         x, steps, weight, B, C, rate, A, D, bias, kept = ctx.saved_tensors
         dy = dy.to(x.dtype).contiguous()
-        batch, _, channels = x.shape
-        groups = min(_GROUPS, channels // LANES)
+        batch, traversals, length, rank = steps.shape
+        groups = min(_GROUPS, x.shape[-1] // LANES)
         dx = torch.empty_like(x)
-        dB, dC = x.new_zeros(groups, *B.shape), x.new_zeros(groups, *C.shape)
-        dA, dD, dbias = (x.new_zeros(batch, *value.shape) for value in (A, D, bias))
+        dB = A.new_zeros(groups, *B.shape[:-1], length + -length % CHUNK)
+        dC = torch.zeros_like(dB)
+        dA, dD, dbias = (A.new_zeros(batch, *value.shape) for value in (A, D, bias))
         if weight is None:
-            dsteps, dweight = torch.empty_like(steps), None
+            dsteps, dweight = steps.new_empty(1, *steps.shape), None
         else:
-            positions, traversals, rank = steps.shape[1:]
-            dsteps = x.new_zeros(groups, batch, traversals, positions, rank + -rank % LANES)
-            dweight = x.new_zeros(batch, *weight.shape)
+            dsteps = steps.new_zeros(groups, *steps.shape[:-1], rank + -rank % LANES)
+            dweight = A.new_zeros(batch, *weight.shape)
         _run(
-            cpu_kernels.backward, dy, x, steps, weight, B, C, rate, A, D, bias, ctx.use_softplus, ctx.order, kept,
-            dx, dsteps, dweight, dB, dC, dA, dD, dbias,
+            cpu_backward.backward, dy, x, steps, weight, B, C, rate, A, D, bias, ctx.use_softplus, ctx.order, kept,
+            dx, dsteps, dweight, dB, dC, dA, dD, dbias, _slices(batch * groups, 3, length, like=A),
         )  # fmt: skip
-        if weight is not None:
-            dsteps, dweight = dsteps[..., :rank].sum(0).transpose(1, 2), dweight.sum(0)
-        gradients = (dx, dsteps, dweight, dB.sum(0), dC.sum(0), dA.sum(0).mT, dD.sum(0).expand_as(bias), dbias.sum(0))
+        by_position = [A.new_empty(batch, length, traversals, size) for size in (rank, B.shape[2], B.shape[2])]
+        _run(cpu_order.to_map_order, dsteps, dB, dC, ctx.order, *by_position)
+        dsteps, dB, dC = by_position
+        dweight = None if weight is None else dweight.sum(0)
+        gradients = (dx, dsteps, dweight, dB, dC, dA.sum(0).mT, dD.sum(0).expand_as(bias), dbias.sum(0))
         typed = (None if kind is None else value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True))
         return *typed, None, None
+
+
+def _slices(tasks, maps, length, like):
+    """Room for each thread to work on one vector of channels of so many maps."""
+    return like.new_empty(min(tasks, torch.get_num_threads()), maps, length, LANES)
+
+
+def _readable(value, wide):
+    """Turn what the kernels cannot read into the type they compute in."""
+    return value if value.dtype == torch.bfloat16 and wide == torch.float32 else value.to(wide)
+
+
+def _as_numpy(value):
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach()
+    return value.view(torch.uint16).numpy() if value.dtype == torch.bfloat16 else value.numpy()
 
 
 @lru_cache(maxsize=64)
@@ -149,7 +176,7 @@ def _run(kernel, *arguments):
         # Where numba and torch share one OpenMP, numba's start sets the number of threads of both.
         torch.set_num_threads(threads)
     if not kernel.signatures and not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
-        logger.warning("Compiling the scan (%s) for this processor, once: some 10 seconds", kernel.__name__)
+        logger.warning("Compiling the scan for this processor, once: %s takes some seconds", kernel.__name__)
     # Numba's own pool, its last resort where there is no OpenMP, ends the process when two threads call it at once.
     with _ONE_CALL if numba.threading_layer() == "workqueue" else nullcontext():
-        kernel(*(value.detach().numpy() if isinstance(value, torch.Tensor) else value for value in arguments))
+        kernel(*map(_as_numpy, arguments))

@@ -4,7 +4,11 @@ Left to itself the compiler turns a loop over channels into vectors or not depen
 and how long it is; measured on the scan, that costs a factor of two to four. LLVM fits 16 numbers to any processor: one
 register with AVX-512, two with AVX2, four with SSE or NEON.
 
-Numbers may be mixed with vectors in ``+ - * /`` and in ``fma``; they stand for a vector of equal numbers.
+Numbers may be mixed with vectors in ``+ - * /`` and in ``fma``; they stand for a vector of equal numbers. Neither Numba
+nor NumPy has bf16: an array of ``uint16`` holds its bits, which become fp32 when read and are rounded when written.
+
+Indices are tuples, unchecked and never negative: checks, and turning negative ones around, would cost as much as the
+arithmetic.
 """
 
 import operator
@@ -32,15 +36,27 @@ class _VectorModel(models.PrimitiveModel):
 
 
 @intrinsic
+def number(typing, array, index):
+    """Read ``array[index]``."""
+
+    def generate(context, builder, signature, arguments):
+        value = builder.load(_pointer(context, builder, signature, arguments))
+        return _widened(builder, value, ir.FloatType()) if array.dtype == types.uint16 else value
+
+    return _wide(array.dtype)(array, index), generate
+
+
+@intrinsic
 def load(typing, array, index):
-    """Read ``LANES`` neighbours from ``array[index]`` on; ``index`` is a tuple, unchecked, the last axis contiguous."""
+    """Read ``LANES`` neighbours from ``array[index]`` on; the last axis is contiguous."""
 
     def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature, arguments)
-        vector = context.get_value_type(signature.return_type)
-        return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=array.dtype.bitwidth // 8)
+        vector = ir.VectorType(pointer.type.pointee, LANES)
+        value = builder.load(builder.bitcast(pointer, vector.as_pointer()), align=array.dtype.bitwidth // 8)
+        return _widened(builder, value, _SINGLES) if array.dtype == types.uint16 else value
 
-    return Vector(array.dtype)(array, index), generate
+    return Vector(_wide(array.dtype))(array, index), generate
 
 
 @intrinsic
@@ -49,8 +65,9 @@ def store(typing, array, index, vector):
 
     def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature, arguments)
-        pointer = builder.bitcast(pointer, arguments[2].type.as_pointer())
-        builder.store(arguments[2], pointer, align=array.dtype.bitwidth // 8)
+        value = _narrowed(builder, arguments[2]) if array.dtype == types.uint16 else arguments[2]
+        pointer = builder.bitcast(pointer, value.type.as_pointer())
+        builder.store(value, pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, index, vector), generate
@@ -118,22 +135,36 @@ def times_power_of_two(typing, vector, rounded):
 
 
 @intrinsic
-def total(typing, vector):
-    """Sum of the lanes, always in the same order: halves onto halves."""
+def row_totals(typing, rows, first):
+    """The sums of ``LANES`` rows of ``rows`` (any, LANES) from row ``first`` on, as one vector.
+
+    Pairs of rows are added, half of the one and half of the other in each vector, then pairs of those, and so on: a
+    third of the instructions that summing row by row takes. Each sum is always taken in the same order.
+    """
 
     def generate(context, builder, signature, arguments):
-        (left,) = arguments
-        size = LANES
-        while size > 1:
-            size //= 2
-            halves = [
-                builder.shuffle_vector(left, left, ir.Constant(ir.VectorType(ir.IntType(32), size), list(lanes)))
-                for lanes in (range(size), range(size, 2 * size))
-            ]
-            left = builder.fadd(*halves)
-        return builder.extract_element(left, ir.Constant(ir.IntType(32), 0))
+        def load_row(row):
+            index = (builder.add(arguments[1], ir.Constant(arguments[1].type, row)), ir.Constant(arguments[1].type, 0))
+            tuple_type = types.UniTuple(first, 2)
+            packed = context.make_tuple(builder, tuple_type, index)
+            pointer = _pointer(context, builder, types.void(rows, tuple_type), (arguments[0], packed))
+            vector = context.get_value_type(Vector(rows.dtype))
+            return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=rows.dtype.bitwidth // 8)
 
-    return vector.dtype(vector), generate
+        vectors = [load_row(row) for row in range(LANES)]
+        part = LANES  # neighbours in a vector that are parts of the sum of one row
+        while part > 1:
+            part //= 2
+            starts = range(0, 2 * LANES, 2 * part)  # of each row's parts, in two vectors side by side
+            lower = [start + lane for start in starts for lane in range(part)]
+            upper = [start + part + lane for start in starts for lane in range(part)]
+            vectors = [
+                builder.fadd(_pick(builder, one, other, lower), _pick(builder, one, other, upper))
+                for one, other in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+        return vectors[0]
+
+    return Vector(rows.dtype)(rows, first), generate
 
 
 def lane_by_lane(function):
@@ -197,6 +228,45 @@ def _pointer(context, builder, signature, arguments):
         for value, given in zip(cgutils.unpack_tuple(builder, arguments[1]), index.types, strict=True)
     ]
     return cgutils.get_item_pointer(context, builder, kind, array, indices)
+
+
+_SINGLES = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _wide(kind):
+    """The type of what is read from an array of ``kind``."""
+    return types.float32 if kind == types.uint16 else kind
+
+
+def _integers(kind, width):
+    """The integers of so many bits that are as many as ``kind`` holds numbers."""
+    bits = ir.IntType(width)
+    return ir.VectorType(bits, kind.count) if isinstance(kind, ir.VectorType) else bits
+
+
+def _constant(kind, value):
+    return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
+
+
+def _widened(builder, half, kind):
+    """bf16 as fp32: the same bits above 16 zeros."""
+    bits = _integers(kind, 32)
+    return builder.bitcast(builder.shl(builder.zext(half, bits), _constant(bits, 16)), kind)
+
+
+def _narrowed(builder, single):
+    """fp32 rounded to the nearest bf16, to the even one between two; NaN stays NaN."""
+    bits = _integers(single.type, 32)
+    given = builder.bitcast(single, bits)
+    is_odd = builder.and_(builder.lshr(given, _constant(bits, 16)), _constant(bits, 1))
+    rounded = builder.add(given, builder.add(is_odd, _constant(bits, 0x7FFF)))
+    rounded = builder.select(builder.fcmp_unordered("uno", single, single), _constant(bits, 0x7FC00000), rounded)
+    return builder.trunc(builder.lshr(rounded, _constant(bits, 16)), _integers(single.type, 16))
+
+
+def _pick(builder, one, other, lanes):
+    """The vector of these lanes of two vectors side by side."""
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
 
 def _as_vectors(context, builder, kind, signature, arguments):
