@@ -12,21 +12,12 @@ ast        Hugging Face's Audio Spectrogram Transformer, base size, random weigh
 """
 
 import argparse
-import ctypes
-import statistics
-import time
 from contextlib import nullcontext
-from pathlib import Path
-from unittest.mock import patch
 
 import torch
+from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, time_in_turns
 
-from lung_srad_plugin.encoder import ss2d
 from lung_srad_plugin.encoder.dass import DASSEncoder
-
-FRAMES_PER_SECOND = 128  # 1024 frames for 8 s
-MELS = 128
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def main():
@@ -108,18 +99,8 @@ def make_encoders(arguments, frames):
 
 
 def without_scan(encoder, feats):
-    """Encode with a scan that returns its input."""
-    with patch.object(ss2d, "cross_scan_projected", lambda x, *others, **options: x):
+    with no_scan():
         return encoder(feats)
-
-
-def make_ast(frames):
-    """AST-base of random weights; it reads (B,T,F) as ours does."""
-    try:
-        from transformers import ASTConfig, ASTModel
-    except ImportError as error:
-        raise SystemExit(f'--ast needs transformers ({error}); pip install "lung-srad[bench]"') from error
-    return ASTModel(ASTConfig(max_length=frames, num_mel_bins=MELS))
 
 
 def job(encoder, feats, dtype, which):
@@ -135,39 +116,6 @@ def job(encoder, feats, dtype, which):
             forward()
 
     return without_gradients if which == "forward" else lambda: forward().float().sum().backward()
-
-
-def time_in_turns(jobs, repeats, device):
-    """Return the median seconds of each job, after one run of each that is not counted."""
-    seconds = [[] for _ in jobs]
-    for repeat in range(repeats + 1):
-        for call, record in zip(jobs, seconds, strict=True):
-            start = time.perf_counter()
-            call()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            if repeat:
-                record.append(time.perf_counter() - start)
-    return [statistics.median(record) for record in seconds]
-
-
-def peak_megabytes(call, device):
-    """Most memory in use during a call beyond that before it, in 1e6 bytes (on a CPU: Linux with glibc only)."""
-    if device != "cpu":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        call()
-        return (torch.cuda.max_memory_allocated() - before) / 1e6
-    ctypes.CDLL(None).malloc_trim(0)  # gives back what the C library keeps of earlier calls
-    Path("/proc/self/clear_refs").write_text("5")  # sets the peak of the resident size to its present value
-    before = peak_resident_bytes()
-    call()
-    return (peak_resident_bytes() - before) / 1e6
-
-
-def peak_resident_bytes():
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 
 
 if __name__ == "__main__":

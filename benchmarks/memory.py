@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from measuring import resident_peak_megabytes, restart_resident_peak
 
 from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.inference import LungSoundClassifier
@@ -63,14 +64,14 @@ def main():
             exported = pool.submit(make_model, folder, ENCODERS[arguments.encoder]).result()
         model = LungSoundClassifier.from_hparams(source=exported, run_opts={"device": "cpu"})
         # What was needed for a moment to load the model is not meant: from here on the peak is counted anew.
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-        before, began = peak_megabytes(), time.perf_counter()
+        restart_resident_peak()
+        before, began = resident_peak_megabytes(), time.perf_counter()
         result = model.classify_file(recording, hop=arguments.hop, batch_size=arguments.batch_size)
         seconds = time.perf_counter() - began
     print(
         f"{arguments.encoder}, {arguments.hours:g} h of {arguments.channels} channels at {arguments.rate} Hz, hop "
         f"{arguments.hop:g} s, batch {arguments.batch_size}: {len(result.segments)} segments in {seconds:.0f} s; "
-        f"loaded {before:.0f} MB, beyond that at most {peak_megabytes() - before:.0f} MB"
+        f"loaded {before:.0f} MB, beyond that at most {resident_peak_megabytes() - before:.0f} MB"
     )
 
 
@@ -95,13 +96,6 @@ def make_model(folder, sizes):
     torch.save(DASSEncoder(**sizes).state_dict(), checkpoint / "embedding_model.ckpt")
     torch.save(LogClassifier(sizes["dims"][-1], classes=4).state_dict(), checkpoint / "classifier.ckpt")
     return export_checkpoint(run, checkpoint, folder / "model")
-
-
-def peak_megabytes():
-    """The largest resident size of this process so far, in units of 1e6 bytes."""
-    with open("/proc/self/status", encoding="utf-8") as file:
-        line = next(line for line in file if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 if __name__ == "__main__":

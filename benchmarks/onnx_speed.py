@@ -6,11 +6,11 @@ MODEL is a folder that ``lung-srad export --onnx`` wrote.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import onnxruntime
 import torch
+from measuring import time_in_turns
 
 from lung_srad_plugin.inference import LungSoundClassifier
 
@@ -33,19 +33,8 @@ def main():
             "torch": lambda clips=clips: model.classify_batch(clips),
             "onnxruntime": lambda clips=clips: session.run(None, {"waveforms": clips.numpy()}),
         }
-        times = {name: best(call, arguments.repeats) for name, call in ways.items()}
+        times = dict(zip(ways, time_in_turns(ways.values(), arguments.repeats), strict=True))
         print(f"batch {batch}: " + ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in times.items()))
-
-
-def best(call, repeats):
-    """The shortest of some calls in seconds, after one that does not count."""
-    call()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return min(times)
 
 
 if __name__ == "__main__":

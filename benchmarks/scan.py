@@ -8,12 +8,11 @@ scan: what a layer costs anyway.
 """
 
 import argparse
-import statistics
-import time
 from functools import partial
 
 import torch
 import torch.nn.functional as F
+from measuring import time_in_turns
 
 from lung_srad_plugin.scan.select import available_scan_backends, cross_scan_projected
 
@@ -115,20 +114,6 @@ def forward_and_backward(function, inputs):
     inputs = [value.detach().requires_grad_() for value in inputs]
     y = function(*inputs)
     torch.autograd.grad(y, inputs, torch.ones_like(y))
-
-
-def time_in_turns(jobs, repeats, device):
-    """Return the median seconds of each job, after one run of each that is not counted."""
-    seconds = [[] for _ in jobs]
-    for repeat in range(repeats + 1):
-        for job, record in zip(jobs, seconds, strict=True):
-            start = time.perf_counter()
-            job()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            if repeat:
-                record.append(time.perf_counter() - start)
-    return [statistics.median(record) for record in seconds]
 
 
 if __name__ == "__main__":
