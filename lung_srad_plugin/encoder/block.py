@@ -6,6 +6,7 @@ contiguous (B,H,W,C) view and each linear layer is one matrix product.
 
 import torch
 
+from lung_srad_plugin.encoder.products import linear, linear_gelu
 from lung_srad_plugin.encoder.ss2d import SS2D
 
 # The hidden layer of an MLP is the largest tensor of all. Without gradients nobody keeps it, so a CPU makes this much
@@ -51,7 +52,7 @@ class MLP(torch.nn.Module):
 
     def at_each(self, x):
         """Apply the layers to the last axis of x (..., C)."""
-        return self.fc2(torch.nn.functional.gelu(self.fc1(x)))
+        return linear(self.fc2, linear_gelu(self.fc1, x))
 
 
 class DropPath(torch.nn.Module):

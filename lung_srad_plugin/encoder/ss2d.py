@@ -9,6 +9,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from lung_srad_plugin.encoder.products import conv_silu, linear
 from lung_srad_plugin.scan.select import cross_scan_projected
 
 DIRECTIONS = 4
@@ -70,9 +71,9 @@ class SS2D(torch.nn.Module):
 
     def forward(self, x):
         """Map (B,C,H,W), stored channels last, to a map of the same shape and layout."""
-        x = self.in_proj(x.permute(0, 2, 3, 1))
-        x = F.silu(self.conv2d(x.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        x = self.out_proj(self.out_norm(self.scan(x)))
+        x = linear(self.in_proj, x.permute(0, 2, 3, 1))
+        x = conv_silu(self.conv2d, x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = linear(self.out_proj, self.out_norm(self.scan(x)))
         return x.permute(0, 3, 1, 2)
 
     def scan(self, x):

@@ -1,0 +1,71 @@
+"""The products of the encoder with the function that follows them.
+
+Without gradients a CPU computes both in one call of oneDNN, torch's own library: what lies between them is then neither
+written nor read, which is up to half the time of an MLP. With gradients, on other devices, in other types and under
+``torch.compile`` or export they are the plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
+"""
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+
+
+def linear(layer, x):
+    """``layer(x)`` of a ``torch.nn.Linear``.
+
+    Example
+    -------
+    >>> linear(torch.nn.Linear(3, 2), torch.ones(5, 4, 3)).shape
+    torch.Size([5, 4, 2])
+    """
+    dtype = _fused_type(x)
+    return layer(x) if dtype is None else _linear(dtype, layer, x, "none", "")
+
+
+def linear_gelu(layer, x):
+    """GELU, the exact one, of ``layer(x)`` of a ``torch.nn.Linear``.
+
+    Example
+    -------
+    >>> linear_gelu(torch.nn.Linear(3, 2), torch.ones(5, 4, 3)).shape
+    torch.Size([5, 4, 2])
+    """
+    dtype = _fused_type(x)
+    return F.gelu(layer(x)) if dtype is None else _linear(dtype, layer, x, "gelu", "none")
+
+
+def conv_silu(layer, x):
+    """SiLU of ``layer(x)`` of a ``torch.nn.Conv2d`` without bias.
+
+    Example
+    -------
+    >>> conv_silu(torch.nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False), torch.ones(1, 2, 4, 5)).shape
+    torch.Size([1, 2, 4, 5])
+    """
+    dtype = _fused_type(x)
+    if dtype is None:
+        return F.silu(layer(x))
+    shape = layer.padding, layer.stride, layer.dilation, layer.groups
+    weight = layer.weight.to(dtype)
+    return torch.ops.mkldnn._convolution_pointwise(x.to(dtype), weight, None, *shape, "swish", [], "")
+
+
+def _linear(dtype, layer, x, function, algorithm):
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    return torch.ops.mkldnn._linear_pointwise(x.to(dtype), layer.weight.to(dtype), bias, function, [], algorithm)
+
+
+def _fused_type(x):
+    """Return the type to compute in, autocast's where it is on, or None where the fused calls cannot serve."""
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return None
+    dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+    return dtype if dtype in _fused_types() else None
+
+
+@cache
+def _fused_types():
+    if not torch.backends.mkldnn.is_available():
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
