@@ -1,8 +1,8 @@
 """The products of the encoder with the function that follows them.
 
 Without gradients a CPU computes both in one call of oneDNN, torch's own library: what lies between them is then neither
-written nor read, which is up to half the time of an MLP. With gradients, on other devices, in other types and under
-``torch.compile`` or export they are the plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
+written nor read. With gradients, on other devices, in other types and under ``torch.compile`` or export they are the
+plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
 """
 
 from functools import cache
