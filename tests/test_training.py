@@ -86,6 +86,27 @@ def test_results_say_how_each_epoch_was_picked(run):
     assert "picked by" in (folder / "results.txt").read_text(encoding="utf-8")
 
 
+def test_run_leaves_its_report(run):
+    folder, returned = run
+    report = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+    assert [row["rule"] for row in report["selections"]] == ["valid", "last", "test"]
+    measures = report["evaluation"]["measures"]
+    assert measures["score_strict_class"]["value"] == returned["selected"]["valid"]["4class"]["score"]
+    assert report["calibration"]["temperature"] == returned["selected"]["valid"]["calibration"]["temperature"]
+    assert (folder / "report" / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
+
+
+def test_cycles_of_nobody_have_no_report_and_the_run_says_so(data, tmp_path, capsys):
+    """Intervals resample patients, so there are none without them; everything else of the run is there."""
+    rows = [line.rpartition(",")[0] for line in (data / "test.csv").read_text(encoding="utf-8").splitlines()]
+    (tmp_path / "test.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    changes = {"test_csv": tmp_path / "test.csv", "number_of_epochs": 1}
+    assert main(toy_arguments(data, tmp_path / "run", **changes)) == 0
+    assert "no report: the predictions have no column 'patient'" in capsys.readouterr().out
+    assert (tmp_path / "run" / "export" / "config.json").is_file()
+    assert not (tmp_path / "run" / "report").exists()
+
+
 def test_every_loss_part_is_logged_and_adds_up(run):
     folder, _ = run
     for entry in json.loads((folder / "results.json").read_text(encoding="utf-8"))["history"]:
