@@ -8,9 +8,10 @@ from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
 from lung_srad_plugin.evaluation.predictions import read_predictions, write_predictions
-from lung_srad_plugin.evaluation.render import format_interval, render_html, render_markdown
+from lung_srad_plugin.evaluation.render import render_html, render_markdown
 from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
+from lung_srad_plugin.pages import format_interval
 
 
 def evaluate(
