@@ -4,11 +4,12 @@ import math
 from dataclasses import asdict
 
 from lung_srad_plugin.ablation.grid import FIGURES
-from lung_srad_plugin.ablation.runs import differing_settings
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS
 from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
 from lung_srad_plugin.evaluation.measures import measure_classes
 from lung_srad_plugin.evaluation.predictions import read_predictions
+from lung_srad_plugin.hyperparams import differing_settings
 from lung_srad_plugin.results import RULES, predictions_name
 
 # What the figures are called in evaluation.
@@ -18,8 +19,6 @@ MEASURED_AS = {
     "Score": "score_strict_class",
     "2-class": "score_any_abnormal",
 }
-# Below, percentile intervals from resampled patients are too narrow.
-FEW_PATIENTS = 20
 
 
 def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, seed=0):
