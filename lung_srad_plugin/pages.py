@@ -57,17 +57,19 @@ def format_interval(interval, unit="%"):
     return f"{value} ({format_value(interval['low'], unit)} to {format_value(interval['high'], unit)})"
 
 
-def format_value(value, unit="%"):
-    """Return a number as text: percentages with one decimal, others with three; a dash where it is None.
+def format_value(value, unit="%", decimals=None):
+    """Return a number as text, a dash where it is None; by default percentages with one decimal, others with three.
 
     Example
     -------
-    >>> format_value(12.345), format_value(0.5, ""), format_value(None)
-    ('12.3', '0.500', '-')
+    >>> format_value(12.345), format_value(0.5, ""), format_value(50.0, decimals=2), format_value(None)
+    ('12.3', '0.500', '50.00', '-')
     """
     if value is None:
         return NOTHING
-    return f"{value:.1f}" if unit == "%" else f"{value:.3f}"
+    if decimals is None:
+        decimals = 1 if unit == "%" else 3
+    return f"{value:.{decimals}f}"
 
 
 def format_summary(summary, unit="%"):
@@ -81,8 +83,8 @@ def format_summary(summary, unit="%"):
     if summary is None or summary["mean"] is None:
         return NOTHING
     decimals = 2 if unit == "%" else 4
-    mean = f"{summary['mean']:.{decimals}f}"
-    return mean if summary["sd"] is None else f"{mean} ± {summary['sd']:.{decimals}f}"
+    mean = format_value(summary["mean"], decimals=decimals)
+    return mean if summary["sd"] is None else f"{mean} ± {format_value(summary['sd'], decimals=decimals)}"
 
 
 def format_difference(interval):

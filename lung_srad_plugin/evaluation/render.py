@@ -5,8 +5,9 @@ import math
 from lung_srad_plugin.evaluation.charts import line_chart, whisker
 from lung_srad_plugin.pages import format_value, render
 
-# What stands on top, and in the tables of selections and groups.
+# What stands on top, and in the tables of selections.
 HEADLINE = ("score_strict_class", "specificity", "sensitivity_strict_class", "score_any_abnormal")
+COLUMNS = ("specificity", "sensitivity_strict_class", "score_strict_class", "score_any_abnormal")
 SHORT = {
     "score_strict_class": "Score",
     "specificity": "Sp",
@@ -55,20 +56,35 @@ def render_markdown(report):
     return render("report.md.jinja", **_context(report))
 
 
-def _context(report):
-    evaluation = report["evaluation"]
-    definitions = report["definitions"]
-    measures = {name: definitions.get(name, _recall(name)) for name in evaluation["measures"]}
+def shared_context(report, measured):
+    """Return what the templates of one run and of several seeds both name.
+
+    Arguments
+    ---------
+    report : dict
+        As of ``build_report`` or ``build_seeds_report``.
+    measured : iterable of str
+        The measures it has.
+    """
+    measures = {name: report["definitions"].get(name, _recall(name)) for name in measured}
     return {
         "report": report,
-        "evaluation": evaluation,
         "main": report["selections"][0],
         "measures": measures,
         "headline": [name for name in HEADLINE if name in measures],
+        "columns": COLUMNS,
         "short": SHORT,
+        "pairs": _pairs(report),
+    }
+
+
+def _context(report):
+    evaluation = report["evaluation"]
+    return {
+        **shared_context(report, evaluation["measures"]),
+        "evaluation": evaluation,
         "titles": TITLES,
         "percent_of": lambda part, whole: 100 * part / whole if whole else None,
-        "pairs": _pairs(report),
     }
 
 
