@@ -37,6 +37,7 @@ def render(template, **context):
         difference=format_difference,
         summary=format_summary,
         told=format_fact,
+        breakable=breakable,
     )
     return environment.get_template(template).render(colours=COLOURS, **context)
 
@@ -115,3 +116,16 @@ def format_fact(value):
     if isinstance(value, list):
         return ", ".join(map(format_fact, value))
     return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
+
+
+def breakable(name):
+    """Return a name as HTML that may go on in the next line after an underscore.
+
+    Example
+    -------
+    >>> breakable("dass_<b>")
+    Markup('dass_<wbr>&lt;b&gt;')
+    """
+    from markupsafe import Markup, escape
+
+    return Markup("_<wbr>").join(escape(part) for part in name.split("_"))

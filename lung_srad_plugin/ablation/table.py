@@ -92,7 +92,7 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
     any_table = next((found[0] for by_row in tables.values() for found in by_row.values() if found), None)
     test = None if any_table is None else {"cycles": len(any_table), "patients": len(set(any_table.patients()))}
     return {
-        "grid": str(grid.path),
+        "grid": grid.path.name,
         "reference": grid.reference,
         "seeds": list(grid.seeds),
         "published_source": grid.published_source,
