@@ -284,7 +284,10 @@ def classify(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
 ):
-    """Classify recordings of any length, sample rate and format that libsndfile reads."""
+    """Classify recordings of any length, sample rate and format that libsndfile reads.
+
+    The class is the most probable one. P(abnormal) sums all classes but normal, so it can exceed 0.5 beside normal.
+    """
     from lung_srad_plugin.classify_command import classify_files
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
