@@ -183,7 +183,7 @@ def evaluate(
         bool, typer.Option("--windows", help="Hear long cycles in overlapping windows instead of cutting them.")
     ] = False,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Predictions CSV of another model on the same cycles. May be repeated.")
+        list[Path] | None, typer.Option(help="Another run, or predictions CSV, on the same cycles. May be repeated.")
     ] = None,
     resamples: Annotated[int, typer.Option(help="Resamples of patients for the intervals.")] = 10_000,
     confidence: Annotated[float, typer.Option(help="Of the intervals, in percent.")] = 95.0,

@@ -92,7 +92,12 @@ def answer(answers, seen=None):
 
 def write_run(run, classes):
     scores = {"epoch": 7, **score_predictions(Answers(TARGETS, classes), CLASSES)}
-    protocol = {"selection": {rule: RULES[rule] for rule in ("valid", "last")}, "split": "official"}
+    protocol = {
+        "selection": {rule: RULES[rule] for rule in ("valid", "last")},
+        "split": "official",
+        "split_sha256": "5e8a",
+        "patients_shared": {"train_valid": [], "train_test": ["156", "218"], "valid_test": []},
+    }
     results = {"selected": {"valid": scores, "last": scores}, "protocol": protocol, "commit": "c0ffee", "seconds": 1.0}
     (run.folder / "results.json").write_text(json.dumps({**results, "device": "cpu"}), encoding="utf-8")
     names = [CLASSES[target] for target in TARGETS]
@@ -383,6 +388,8 @@ def test_difference_is_that_of_the_means_with_patients_resampled(table):
     assert 0.2 < difference["Sp"]["undefined"] / table["bootstrap"]["resamples"] < 0.3
     assert table["test"] == {"cycles": 4, "patients": 2}
     assert any("2 patients are too few" in note for note in table["notes"])
+    assert "Split: official, SHA-256 5e8a." in table["notes"]
+    assert "Patients in both train and test: 156, 218. What the models learned of them may help." in table["notes"]
 
 
 def test_the_same_numbers_stand_in_markdown_and_csv(table, tmp_path):
@@ -440,6 +447,15 @@ def test_one_seed_has_no_deviation(grid, tmp_path):
     table = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert table["rows"][1]["measured"]["valid"]["Score"] == {"mean": 75.0, "sd": None, "values": {"1": 75.0}}
     assert "| 75.00 |" in (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+
+
+def test_another_split_is_seen_by_its_hash(grid, tmp_path):
+    ablate(grid, tmp_path / "out", launch=answer(ANSWERS))
+    path = tmp_path / "out" / "other" / "2" / "results.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("5e8a", "0bad"), encoding="utf-8")
+    assert ablate(grid, tmp_path / "out", launch=answer(ANSWERS)) == 0
+    text = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+    assert "Split: official, SHA-256 0bad; official, SHA-256 5e8a. Rows of different splits do not compare." in text
 
 
 def test_other_test_cycles_have_no_difference_and_say_so(grid, tmp_path):

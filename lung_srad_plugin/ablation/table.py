@@ -151,14 +151,28 @@ def _selection(results, rules):
     return selection
 
 
+def _split(protocol):
+    """Return a split in words, with its hash, or with those of the manifests where the split is the user's own."""
+    if protocol["split_sha256"] is not None:
+        return f"{protocol['split']}, SHA-256 {protocol['split_sha256']}"
+    return f"{protocol['split']}, SHA-256 " + ", ".join(f"{part} {value}" for part, value in protocol["sha256"].items())
+
+
+def _shared_patients(protocol):
+    pairs = {pair.replace("_", " and "): patients for pair, patients in protocol["patients_shared"].items() if patients}
+    return "; ".join(f"{pair}: {', '.join(patients)}" for pair, patients in pairs.items())
+
+
 def _notes(grid, finished, results, test):
     notes = []
     missing = [f"{name} ({len(by_seed)})" for name, by_seed in finished.items() if len(by_seed) < len(grid.seeds)]
     if missing:
         notes.append(f"Not all of the {len(grid.seeds)} seeds are finished: {', '.join(missing)}.")
-    splits = sorted({result["protocol"]["split"] for result in results})
+    splits = sorted({_split(result["protocol"]) for result in results})
     if splits:
         notes.append(f"Split: {'; '.join(splits)}." + (" Rows of different splits do not compare." * (len(splits) > 1)))
+    shared = sorted({_shared_patients(result["protocol"]) for result in results} - {""})
+    notes += [f"Patients in both {text}. What the models learned of them may help." for text in shared]
     if test is not None:
         notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
         notes.append(

@@ -53,7 +53,7 @@ def evaluate(
     windows : bool
         Hear cycles longer than the model's duration in overlapping windows, instead of cutting them.
     against : sequence of str or Path
-        Predictions CSV of other models on the same cycles, for paired differences.
+        Other models on the same cycles, for paired differences: a predictions CSV, or the output folder of a run.
     resamples, confidence, seed
         As in ``bootstrap``.
     harmonic : bool
@@ -202,9 +202,17 @@ def _print_protocol(report):
 
 
 def _read_others(against, labels):
-    others = {Path(path).stem: read_predictions(path, labels) for path in against}
-    if len(others) < len(against):
-        raise LungSRADError("two files of --against have one name; rename one, so that the report can tell them apart")
+    """Return the predictions to compare with by name: files, and what the epochs picked first of runs say."""
+    others = {}
+    for path in map(Path, against):
+        if is_run(path):
+            first = load_run(path).selections[0]
+            name, table = f"{path.resolve().parent.name}/{path.resolve().name}, {first.rule}-selected", first.table
+        else:
+            name, table = path.stem, read_predictions(path, labels)
+        if name in others:
+            raise LungSRADError(f"--against {path}: another has the name {name} too; rename one, to tell them apart")
+        others[name] = table
     return others
 
 

@@ -91,7 +91,7 @@ def _context(report):
 def _recall(name):
     label = name.removeprefix("recall_")
     definition = f"{label} cycles called {label} / {label} cycles"
-    return {"title": f"Recall, {label}", "unit": "%", "definition": definition}
+    return {"title": f"Recall, {label}", "unit": "%", "definition": definition, "source": ""}
 
 
 def _pairs(report):

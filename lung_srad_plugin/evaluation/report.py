@@ -1,5 +1,7 @@
 """Everything a report tells, as one dict ready for JSON; how it looks is decided in ``render.py``."""
 
+from dataclasses import asdict
+
 from lung_srad_plugin.evaluation.calibration import quality, scale_table
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
 from lung_srad_plugin.evaluation.compare import paired_difference
@@ -65,10 +67,7 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
         "curves": _curves(main.table),
         "calibration": _calibration(main),
         "operating_points": _operating_points(main, how),
-        "definitions": {
-            name: {"title": measure.title, "unit": measure.unit, "definition": measure.definition}
-            for name, measure in MEASURES.items()
-        },
+        "definitions": {name: asdict(told) for name, told in MEASURES.items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,
