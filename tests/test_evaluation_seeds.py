@@ -174,6 +174,7 @@ def test_a_browser_draws_it(written, tmp_path, width):
         ),
         ({"results": {"experiment": "dass"}}, "experiment dass; in "),
         ({"results": {"pretrained": {"source": "a.pth", "sha256": "77"}}}, "hash of the pretrained weights 77; in "),
+        ({"results": {"precision": {"training": "bf16"}}}, "precision training bf16; in "),
         ({"settings": "lr: 0.2"}, "2: lr 0.2, not 0.1 as in "),
         ({"settings": "lr: 0.1\nframes: 8"}, "2: frames 8, not absent as in "),
     ],

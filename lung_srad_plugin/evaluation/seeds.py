@@ -11,6 +11,7 @@ from lung_srad_plugin.evaluation.sources import Source
 from lung_srad_plugin.evaluation.summary import plain
 from lung_srad_plugin.hyperparams import differing_settings
 from lung_srad_plugin.metrics import confusion_counts
+from lung_srad_plugin.pages import format_fact
 from lung_srad_plugin.provenance import package_versions, source_commit
 
 # Settings in which runs of one experiment may differ. What is read is known by its checksum, not by its place.
@@ -73,7 +74,7 @@ def check_same_experiment(runs):
     ------
     LungSRADError
         Listing every run that repeats a seed, or differs from the first one in experiment, labels, split, manifests,
-        rules that picked its epochs, pretrained weights, or settings.
+        rules that picked its epochs, pretrained weights, precision, or settings.
     """
     first, *others = runs
     problems, seen = [], {}
@@ -168,6 +169,7 @@ def _identity(run):
         **{f"hash of {part}.csv": hashes.get(part) for part in ("train", "valid", "test")},
         "epochs picked by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
         "hash of the pretrained weights": pretrained.get("sha256"),
+        "precision": format_fact(run.source.facts.get("precision", {})),
     }
 
 
