@@ -35,6 +35,8 @@ from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_
 
 PARTS = ("train", "valid", "test")
 REPORT = "report"
+# Run options of SpeechBrain that are keys of the experiment too.
+SETTINGS_AND_OPTIONS = ("precision", "eval_precision", "max_grad_norm")
 
 
 def train(arguments):
@@ -235,7 +237,10 @@ def _parse(arguments):
             f"--max_grad_norm {run_opts.max_grad_norm}: SpeechBrain would reverse every gradient; for no clipping "
             "write --max_grad_norm inf"
         )
-    return file, run_opts, overrides
+    # SpeechBrain takes these aside; the saved hyperparameters must tell what was trained.
+    taken = [name for name in SETTINGS_AND_OPTIONS if name in run_opts.overridden_args]
+    lines = [f"{name}: {getattr(run_opts, name)}".replace(": inf", ": .inf") for name in taken]
+    return file, run_opts, "\n".join([overrides, *lines]).strip()
 
 
 def main(arguments):

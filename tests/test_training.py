@@ -16,7 +16,7 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
 from lung_srad_plugin import DASSEncoder, LungSRADError
-from lung_srad_plugin.hyperparams import load_experiment, read_experiment
+from lung_srad_plugin.hyperparams import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.training import main, train
 
 REPORTED = {"report_test_selected": True, "report_train": True}
@@ -221,6 +221,14 @@ def test_bf16_trains_and_evaluates(run, data, tmp_path):
         for folder in (tmp_path, whole)
     ]
     np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+def test_run_options_stand_in_the_saved_settings(data, tmp_path):
+    train(toy_arguments(data, tmp_path, "--precision", "bf16", "--max_grad_norm", "1.5", number_of_epochs=1))
+    settings = experiment_settings(tmp_path / "hyperparams.yaml", {})
+    assert (settings["precision"], settings["eval_precision"], settings["max_grad_norm"]) == ("bf16", "fp32", 1.5)
+    train(toy_arguments(data, tmp_path / "free", "--max_grad_norm", "inf", number_of_epochs=1))
+    assert experiment_settings(tmp_path / "free" / "hyperparams.yaml", {})["max_grad_norm"] == float("inf")
 
 
 def test_finished_run_is_evaluated_anew_to_the_same_scores(run, data):
