@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]),
-    package_data={"lung_srad_plugin": ["LICENSE.txt", "datasets/*.txt", "evaluation/*.jinja"]},
+    package_data={"lung_srad_plugin": ["LICENSE.txt", "datasets/*.txt", "templates/*.jinja"]},
     install_requires=[
         # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.
         "torch==2.11.*",

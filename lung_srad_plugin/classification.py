@@ -19,7 +19,9 @@ class Segment:
     start, end : float
         Seconds from the beginning of the recording.
     label : str
-        The most probable class.
+        The most probable class, the rule of the 4-class scores. It can be the normal one where ``abnormal`` is above
+        0.5, because the abnormal classes share that probability; whoever looks for anything abnormal goes by
+        ``abnormal`` and a threshold.
     probabilities : dict
         Class name to probability; they sum to 1.
     crackle, wheeze : float or None
@@ -27,6 +29,12 @@ class Segment:
         wheeze and both.
     abnormal : float
         Probability of any class but the first, which is the normal one.
+
+    Example
+    -------
+    >>> segment = make_segment(0.0, 8.0, ("normal", "crackle", "wheeze", "both"), (0.4, 0.2, 0.3, 0.1))
+    >>> segment.label, segment.abnormal
+    ('normal', 0.6)
     """
 
     start: float

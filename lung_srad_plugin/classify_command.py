@@ -14,6 +14,10 @@ from lung_srad_plugin.input_files import find_recordings, result_names
 
 ENDINGS = {"table": "txt", "json": "json", "csv": "csv", "audacity": "txt"}
 INTERRUPTED = 130  # what shells report of a program that was interrupted
+# Printed where a reader would wonder.
+RULE = (
+    "The class is the most probable one: it can be normal where P(abnormal) exceeds 0.5, which several classes share."
+)
 
 
 def classify_files(patterns, model, annotations, format, output, plot, hop, batch_size, run_opts, calibrated=False):
@@ -176,6 +180,8 @@ def _print_table(result, file):
     summary = _cells(result.summary, shown)
     table.add_row("all", "", *summary[2:], style="bold")
     console.print(table)
+    if any(_normal_though_abnormal(segment) for segment in (*result.segments, result.summary)):
+        console.print(RULE, soft_wrap=True, highlight=False)
     for flaw in result.flaws:
         console.print(Text.assemble((f"{flaw.kind}: ", "yellow"), flaw.message), soft_wrap=True)
 
@@ -183,6 +189,10 @@ def _print_table(result, file):
 def _cells(segment, shown):
     probabilities = [f"{getattr(segment, name):.2f}" for name in shown]
     return f"{segment.start:.2f}", f"{segment.end:.2f}", segment.label, *probabilities
+
+
+def _normal_though_abnormal(segment):
+    return segment.label == next(iter(segment.probabilities)) and segment.abnormal > 0.5
 
 
 def _plot(result, recording, path):

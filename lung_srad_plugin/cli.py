@@ -164,12 +164,13 @@ def ablate(
 
 @app.command()
 def evaluate(
-    source: Annotated[
-        Path, typer.Argument(help="The output folder of a training run, a model folder, or a predictions CSV.")
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The output folder of a training run, or several of one experiment over seeds; or a model folder; or "
+            "a predictions CSV. Then, if wanted, the cycles as CSV: runs without it are reported on their test cycles.",
+        ),
     ],
-    manifest: Annotated[
-        Path | None, typer.Argument(help="The cycles, as CSV. A run without it is reported on its test cycles.")
-    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
     data_root: Annotated[Path | None, typer.Option(help="What {data_root} in the manifest stands for.")] = None,
     labels_map: Annotated[
@@ -182,7 +183,7 @@ def evaluate(
         bool, typer.Option("--windows", help="Hear long cycles in overlapping windows instead of cutting them.")
     ] = False,
     against: Annotated[
-        list[Path] | None, typer.Option(help="Predictions CSV of another model on the same cycles. May be repeated.")
+        list[Path] | None, typer.Option(help="Another run, or predictions CSV, on the same cycles. May be repeated.")
     ] = None,
     resamples: Annotated[int, typer.Option(help="Resamples of patients for the intervals.")] = 10_000,
     confidence: Annotated[float, typer.Option(help="Of the intervals, in percent.")] = 95.0,
@@ -191,27 +192,55 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
 ):
-    """Evaluate a run, a model or predictions: scores with intervals, as report.html, report.md and report.json."""
-    from lung_srad_plugin.evaluation.command import evaluate as run_evaluation
-    from lung_srad_plugin.evaluation.command import print_report
+    """Evaluate a run, several seeds of it, a model or predictions: report.html, report.md and report.json."""
+    from lung_srad_plugin.evaluation import command
 
-    report = run_evaluation(
-        source,
-        output,
-        manifest,
-        data_root=data_root,
-        labels_map=labels_map,
-        valid=valid,
-        windows=windows,
-        against=against or (),
-        resamples=resamples,
-        confidence=confidence,
-        seed=seed,
-        harmonic=harmonic,
-        batch_size=batch_size,
-        device=device,
-    )
-    print_report(report, output)
+    folders, manifest = split_sources(sources)
+    options = {
+        "manifest": manifest,
+        "data_root": data_root,
+        "labels_map": labels_map,
+        "valid": valid,
+        "windows": windows,
+        "against": against or (),
+        "resamples": resamples,
+        "confidence": confidence,
+        "seed": seed,
+        "harmonic": harmonic,
+        "batch_size": batch_size,
+        "device": device,
+    }
+    if len(folders) > 1:
+        command.print_seeds_report(command.evaluate_seeds(folders, output, **options), output)
+    else:
+        command.print_report(command.evaluate(folders[0], output, **options), output)
+
+
+def split_sources(paths):
+    """Return what is to be evaluated and the manifest, None where there is none: it is a file and comes last.
+
+    Raises
+    ------
+    LungSRADError
+        Where there are several sources, and one is not a folder.
+
+    Example
+    -------
+    >>> split_sources([Path("model"), Path("test.csv")])
+    ([PosixPath('model')], PosixPath('test.csv'))
+    """
+    *sources, last = paths
+    if not sources or last.is_dir():
+        sources, manifest = paths, None
+    else:
+        manifest = last
+    files = [str(source) for source in sources if not source.is_dir()]
+    if len(sources) > 1 and files:
+        raise LungSRADError(
+            f"{', '.join(files)}: no such folder; expected one source, or the output folders of several runs, and then "
+            "at most one manifest"
+        )
+    return sources, manifest
 
 
 class Mixed(str, Enum):
@@ -255,7 +284,10 @@ def classify(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
 ):
-    """Classify recordings of any length, sample rate and format that libsndfile reads."""
+    """Classify recordings of any length, sample rate and format that libsndfile reads.
+
+    The class is the most probable one. P(abnormal) sums all classes but normal, so it can exceed 0.5 beside normal.
+    """
     from lung_srad_plugin.classify_command import classify_files
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}

@@ -128,6 +128,26 @@ def experiment_settings(base, changes):
     return {key: _plain(value) for key, value in tree.items()}
 
 
+def differing_settings(settings, reference):
+    """Return in what plain settings, those that build nothing, an experiment differs from another.
+
+    Returns
+    -------
+    dict
+        By key, the first one's value.
+
+    Example
+    -------
+    >>> differing_settings({"lr": 0.2, "opt": "!name:Adam {lr: 0.2}"}, {"lr": 0.1, "opt": "!name:Adam {lr: 0.1}"})
+    {'lr': 0.2}
+    """
+    return {
+        key: value
+        for key, value in settings.items()
+        if (key not in reference or value != reference[key]) and "!" not in str(value)
+    }
+
+
 def _plain(node):
     if isinstance(node, dict):
         value = {key: _plain(item) for key, item in node.items()}

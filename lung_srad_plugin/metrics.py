@@ -7,8 +7,9 @@ Two scores share these names and must not be compared with each other:
 - the *2-class* (any-abnormal) score, from the same 4-class answers, counts an abnormal cycle as right where any
   abnormal class is predicted. It is never lower.
 
-Source: Rocha et al., "An open access database for the evaluation of respiratory sound classification algorithms",
-Physiological Measurement 40 (2019) 035001.
+Sources: Rocha et al., "An open access database for the evaluation of respiratory sound classification algorithms",
+Physiological Measurement 40 (2019) 035001, for the first; Bae et al., "Patch-Mix contrastive learning with audio
+spectrogram transformer on respiratory sound classification", Interspeech 2023, for the second from 4-class answers.
 """
 
 import numpy as np

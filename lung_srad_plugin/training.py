@@ -12,6 +12,7 @@ from pathlib import Path
 import speechbrain as sb
 import torch
 from rich.console import Console
+from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process, run_on_main
 from speechbrain.utils.run_opts import RunOptions
 
@@ -21,6 +22,7 @@ from lung_srad_plugin.datasets.icbhi import prepare_icbhi
 from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.calibration import fit_temperature
+from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.evaluation.measures import score_intervals
 from lung_srad_plugin.evaluation.operating_points import fit_operating_points
@@ -32,10 +34,13 @@ from lung_srad_plugin.provenance import file_sha256, package_versions, source_co
 from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
 
 PARTS = ("train", "valid", "test")
+REPORT = "report"
+# Run options of SpeechBrain that are keys of the experiment too.
+SETTINGS_AND_OPTIONS = ("precision", "eval_precision", "max_grad_norm")
 
 
 def train(arguments):
-    """Run an experiment: prepare the data, train, evaluate, write the results and export the model.
+    """Run an experiment: prepare the data, train, evaluate, export the model, write results and a report.
 
     Running it again goes on from the last checkpoint; a finished run is evaluated anew.
 
@@ -207,6 +212,18 @@ def _report(results, tables, history, checkpoint, output_folder):
     Console().print(write_results(results, history, output_folder))
     write_run_predictions(tables, output_folder)
     export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export")
+    _evaluate(Path(output_folder))
+
+
+def _evaluate(folder):
+    """Write the evaluation report; where the manifests lack what it needs, say so: the run itself is complete."""
+    try:
+        evaluate(folder, folder / REPORT)
+    except LungSRADError as error:
+        text = f"[yellow]no report:[/yellow] {escape(str(error))}"
+    else:
+        text = f"report: {folder / REPORT / 'report.html'}"
+    Console().print(text, highlight=False, soft_wrap=True)
 
 
 def _parse(arguments):
@@ -220,7 +237,10 @@ def _parse(arguments):
             f"--max_grad_norm {run_opts.max_grad_norm}: SpeechBrain would reverse every gradient; for no clipping "
             "write --max_grad_norm inf"
         )
-    return file, run_opts, overrides
+    # SpeechBrain takes these aside; the saved hyperparameters must tell what was trained.
+    taken = [name for name in SETTINGS_AND_OPTIONS if name in run_opts.overridden_args]
+    lines = [f"{name}: {getattr(run_opts, name)}".replace(": inf", ": .inf") for name in taken]
+    return file, run_opts, "\n".join([overrides, *lines]).strip()
 
 
 def main(arguments):

@@ -12,6 +12,8 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+from browser import needs_browser, screenshot
+from page_parser import parse
 from toy import HPARAMS, toy_arguments, write_toy_data
 
 from lung_srad_plugin import (
@@ -90,7 +92,12 @@ def answer(answers, seen=None):
 
 def write_run(run, classes):
     scores = {"epoch": 7, **score_predictions(Answers(TARGETS, classes), CLASSES)}
-    protocol = {"selection": {rule: RULES[rule] for rule in ("valid", "last")}, "split": "official"}
+    protocol = {
+        "selection": {rule: RULES[rule] for rule in ("valid", "last")},
+        "split": "official",
+        "split_sha256": "5e8a",
+        "patients_shared": {"train_valid": [], "train_test": ["156", "218"], "valid_test": []},
+    }
     results = {"selected": {"valid": scores, "last": scores}, "protocol": protocol, "commit": "c0ffee", "seconds": 1.0}
     (run.folder / "results.json").write_text(json.dumps({**results, "device": "cpu"}), encoding="utf-8")
     names = [CLASSES[target] for target in TARGETS]
@@ -276,13 +283,15 @@ def test_failed_run_is_told_with_the_end_of_its_log_and_the_others_go_on(grid, t
     assert failure["log"][-1] == "out of memory"
     assert table["rows"][0]["measured"]["valid"]["Score"]["values"] == {"2": 50.0}
     assert "plain (1)" in table["notes"][0]
-    assert "out of memory" in (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+    for form in ("md", "html"):
+        assert "out of memory" in (tmp_path / "out" / f"ablation.{form}").read_text(encoding="utf-8")
 
 
 def test_run_without_results_has_failed(grid, tmp_path):
     assert ablate(grid, tmp_path / "out", launch=lambda run, device: Ended(0)) == 1
     assert "No run is finished" in (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
     assert not (tmp_path / "out" / "ablation.png").exists()
+    assert "No run is finished" in (tmp_path / "out" / "ablation.html").read_text(encoding="utf-8")
 
 
 def test_interrupt_keeps_what_is_finished(grid, tmp_path, capsys):
@@ -379,6 +388,8 @@ def test_difference_is_that_of_the_means_with_patients_resampled(table):
     assert 0.2 < difference["Sp"]["undefined"] / table["bootstrap"]["resamples"] < 0.3
     assert table["test"] == {"cycles": 4, "patients": 2}
     assert any("2 patients are too few" in note for note in table["notes"])
+    assert "Split: official, SHA-256 5e8a." in table["notes"]
+    assert "Patients in both train and test: 156, 218. What the models learned of them may help." in table["notes"]
 
 
 def test_the_same_numbers_stand_in_markdown_and_csv(table, tmp_path):
@@ -402,12 +413,49 @@ def test_the_same_numbers_stand_in_markdown_and_csv(table, tmp_path):
     assert (tmp_path / "out" / "ablation.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_page_shows_each_seed_and_the_differences(table, tmp_path):
+    page = (tmp_path / "out" / "ablation.html").read_text(encoding="utf-8")
+    parser = parse(page)
+    assert all(link.startswith("#") for link in parser.links)
+    assert {link[1:] for link in parser.links} <= {attributes.get("id") for _, attributes in parser.elements}
+    assert not {tag for tag, _ in parser.elements} & {"script", "link", "img"}
+    assert "87.50 ± 17.68" in page
+    assert page.count("<strong>75.00</strong>") == page.count("<strong>100.00</strong>") == 2  # seeds of other, by rule
+    assert page.count('class="seed"') == 2 * 2 * 2
+    assert "+37.50 [+37.50, +37.50]" in page
+    assert page.count('class="range"') == 2
+    assert "61.06 ± 1.27" in page
+    assert "Published: a paper. Not measured here." in page
+    text = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+    assert "| other | 2 | 7 | 100.00 | 100.00 | 100.00 | 100.00 |" in text
+    assert str(tmp_path) not in page + text  # where it was run is nobody's business
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1200, 420])
+def test_a_browser_draws_the_page(table, tmp_path, width):
+    picture = screenshot(tmp_path / "out" / "ablation.html", tmp_path, width, 2400)
+    drawn = (picture != picture[-1, 0]).any(axis=(1, 2))
+    assert drawn[:1000].mean() > 0.4
+    # Text to the right edge would have been cut off.
+    assert (picture[:, -3:] == picture[-1, 0]).all()
+
+
 def test_one_seed_has_no_deviation(grid, tmp_path):
     write(tmp_path, GRID.replace("[1, 2]", "[1]"))
     assert ablate(grid, tmp_path / "out", launch=answer(ANSWERS)) == 0
     table = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert table["rows"][1]["measured"]["valid"]["Score"] == {"mean": 75.0, "sd": None, "values": {"1": 75.0}}
     assert "| 75.00 |" in (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+
+
+def test_another_split_is_seen_by_its_hash(grid, tmp_path):
+    ablate(grid, tmp_path / "out", launch=answer(ANSWERS))
+    path = tmp_path / "out" / "other" / "2" / "results.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("5e8a", "0bad"), encoding="utf-8")
+    assert ablate(grid, tmp_path / "out", launch=answer(ANSWERS)) == 0
+    text = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
+    assert "Split: official, SHA-256 0bad; official, SHA-256 5e8a. Rows of different splits do not compare." in text
 
 
 def test_other_test_cycles_have_no_difference_and_say_so(grid, tmp_path):
@@ -469,6 +517,8 @@ def test_killed_grid_goes_on_where_it_was(tmp_path):
     scores = [row["measured"]["last"]["Score"]["mean"] for row in table["rows"]]
     assert difference["value"] == pytest.approx(scores[1] - scores[0])
     assert difference["low"] <= difference["value"] <= difference["high"]
+    page = (output / "ablation.html").read_text(encoding="utf-8")
+    assert all(f"<strong>{score:.2f}</strong>" in page for score in scores)
 
 
 def _wait_until_quiet(log):

@@ -13,6 +13,7 @@ import soundfile
 from rich.console import Console
 
 from lung_srad_plugin import classify_command, cli
+from lung_srad_plugin.classification import Classification, make_segment, summarize
 from lung_srad_plugin.inference import LungSoundClassifier
 
 
@@ -67,6 +68,18 @@ def test_json_is_one_line_for_each_recording_of_a_folder(run, audio, model_folde
     results = [json.loads(line) for line in out.splitlines()]
     assert code == 0 and [result["file"][-6:] for result in results] == ["/a.wav", "b.flac"]
     assert results[0]["segments"][0]["end"] == 2.0  # the last window starts at 2 s
+
+
+@pytest.mark.parametrize(("normal", "told"), [(0.4, True), (0.6, False)])
+def test_normal_beside_a_high_probability_of_abnormal_is_explained(normal, told):
+    labels = ("normal", "crackle", "wheeze", "both")
+    segments = (make_segment(0, 8, labels, (normal, *[(1 - normal) / 3] * 3)),)
+    assert segments[0].label == "normal"
+    summary = summarize(segments, labels)
+    result = Classification("a.wav", 8.0, 4000, 1, "demo", "timeline", segments, summary)
+    printed = io.StringIO()
+    classify_command._print_table(result, printed)
+    assert ("The class is the most probable one" in printed.getvalue()) is told
 
 
 def test_a_progress_bar_on_a_terminal_keeps_results_in_the_pipe(run, audio, model_folder, monkeypatch):

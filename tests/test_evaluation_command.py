@@ -270,8 +270,22 @@ def test_predictions_of_two_models_are_compared(tmp_path):
     assert "no such file" in told
     shutil.copy(tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv")
     told = refusal(tmp_path / "ours.csv", tmp_path, against=[tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv"])
-    assert "have one name" in told
+    assert "another has the name theirs too" in told
     assert "--labels-map would change nothing" in refusal(tmp_path / "ours.csv", tmp_path, labels_map="map.json")
+
+
+def test_runs_are_compared_with_runs(run, data, tmp_path):
+    other = tmp_path / "dass" / "2"
+    train(toy_arguments(data, other, seed=2, number_of_epochs=1))
+    report = evaluate(run, tmp_path / "out", against=[other], resamples=50)
+    scores = [
+        json.loads((folder / "results.json").read_text(encoding="utf-8"))["selected"]["valid"]["4class"]["score"]
+        for folder in (run, other)
+    ]
+    difference = report["paired"]["dass/2, valid-selected"]["differences"]["score_strict_class"]
+    assert difference["value"] == pytest.approx(scores[1] - scores[0])
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "dass/2, valid-selected" in page
 
 
 def _edit(line, column, value):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
+from lung_srad_plugin.evaluation.compare import mean_with_intervals, over_seeds, paired_difference
 from lung_srad_plugin.evaluation.measures import measure, measure_with_intervals
 from lung_srad_plugin.evaluation.predictions import make_table
 from lung_srad_plugin.labels import CLASSES
@@ -77,3 +77,18 @@ def test_other_cycles_and_no_runs_are_refused():
         paired_difference([first], [first.rows(slice(0, 199))])
     with pytest.raises(LungSRADError, match="1 runs against 0"):
         paired_difference([first], [])
+
+
+def test_mean_over_runs_is_resampled_as_one():
+    runs = [draw_table(1), draw_table(2), draw_table(3, skill=0.3)]
+    shuffled = [runs[0], runs[1].rows(np.random.default_rng(0).permutation(200)), runs[2]]
+    means = mean_with_intervals(shuffled, resamples=200)
+    for name, interval in means.items():
+        assert interval.value == pytest.approx(np.mean([measure(run)[name] for run in runs]))
+        assert interval.low <= interval.value <= interval.high or name == "ece"
+    # The mean over one run is that run.
+    assert mean_with_intervals(runs[:1], resamples=50) == measure_with_intervals(runs[0], resamples=50)
+    with pytest.raises(LungSRADError, match="no runs"):
+        mean_with_intervals([])
+    with pytest.raises(LungSRADError, match="no prediction for c199"):
+        mean_with_intervals([runs[0], runs[1].rows(slice(0, 199))])

@@ -1,14 +1,12 @@
 """The report as people see it: complete, self-contained, safe against odd names, and drawn by a real browser."""
 
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 from itertools import pairwise
 
-import matplotlib.image
 import numpy as np
 import pytest
+from browser import needs_browser, screenshot
+from page_parser import parse
 from prediction_tables import draw_table
 from sklearn import metrics as sklearn_metrics
 
@@ -20,9 +18,6 @@ from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_on_valid
 
 WIDTH, HEIGHT = 1200, 6000
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
 
 
 def make_source(**changes):
@@ -58,35 +53,6 @@ def report():
 @pytest.fixture(scope="module")
 def page(report):
     return render_html(report)
-
-
-class _Page(HTMLParser):
-    """Collects elements and what they point to; refuses unbalanced ones."""
-
-    VOID = frozenset({"meta", "br", "line", "circle", "polyline"})
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.elements, self.links = [], [], []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        self.links += [value for name, value in attributes if name in ("src", "href", "xlink:href", "srcset", "data")]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def parse(page):
-    parser = _Page()
-    parser.feed(page)
-    assert parser.open == []
-    return parser
 
 
 def test_page_asks_for_nothing_and_runs_nothing(page):
@@ -203,21 +169,11 @@ def test_undefined_numbers_are_dashes():
     assert "No cycle is annotated normal, wheeze, both" in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH (Debian: apt-get install chromium)")
+@needs_browser
 @pytest.mark.parametrize("width", [WIDTH, 420])
 def test_a_browser_draws_it(page, tmp_path, width):
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
-    shot = tmp_path / "shot.png"
-    command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"),
-        *("--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND", "--force-color-profile=srgb"),
-        *(f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},{HEIGHT}", f"--screenshot={shot}"),
-        (tmp_path / "report.html").as_uri(),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert shot.is_file(), done.stderr[-2000:]
-    picture = matplotlib.image.imread(shot)[..., :3]
-    assert picture.shape[:2] == (HEIGHT, width)
+    picture = screenshot(tmp_path / "report.html", tmp_path, width, HEIGHT)
     # Something is drawn down most of the page, in the colours of the charts and of the caution.
     drawn = (picture != picture[-1, 0]).any(axis=(1, 2))
     assert drawn[: HEIGHT // 2].mean() > 0.4

@@ -16,7 +16,7 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
 from lung_srad_plugin import DASSEncoder, LungSRADError
-from lung_srad_plugin.hyperparams import load_experiment, read_experiment
+from lung_srad_plugin.hyperparams import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.training import main, train
 
 REPORTED = {"report_test_selected": True, "report_train": True}
@@ -84,6 +84,27 @@ def test_results_say_how_each_epoch_was_picked(run):
     for name in ("confusion_valid.png", "confusion_last.png", "confusion_test.png", "training.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert "picked by" in (folder / "results.txt").read_text(encoding="utf-8")
+
+
+def test_run_leaves_its_report(run):
+    folder, returned = run
+    report = json.loads((folder / "report" / "report.json").read_text(encoding="utf-8"))
+    assert [row["rule"] for row in report["selections"]] == ["valid", "last", "test"]
+    measures = report["evaluation"]["measures"]
+    assert measures["score_strict_class"]["value"] == returned["selected"]["valid"]["4class"]["score"]
+    assert report["calibration"]["temperature"] == returned["selected"]["valid"]["calibration"]["temperature"]
+    assert (folder / "report" / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
+
+
+def test_cycles_of_nobody_have_no_report_and_the_run_says_so(data, tmp_path, capsys):
+    """Intervals resample patients, so there are none without them; everything else of the run is there."""
+    rows = [line.rpartition(",")[0] for line in (data / "test.csv").read_text(encoding="utf-8").splitlines()]
+    (tmp_path / "test.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    changes = {"test_csv": tmp_path / "test.csv", "number_of_epochs": 1}
+    assert main(toy_arguments(data, tmp_path / "run", **changes)) == 0
+    assert "no report: the predictions have no column 'patient'" in capsys.readouterr().out
+    assert (tmp_path / "run" / "export" / "config.json").is_file()
+    assert not (tmp_path / "run" / "report").exists()
 
 
 def test_every_loss_part_is_logged_and_adds_up(run):
@@ -200,6 +221,14 @@ def test_bf16_trains_and_evaluates(run, data, tmp_path):
         for folder in (tmp_path, whole)
     ]
     np.testing.assert_allclose(*losses, rtol=0.05)
+
+
+def test_run_options_stand_in_the_saved_settings(data, tmp_path):
+    train(toy_arguments(data, tmp_path, "--precision", "bf16", "--max_grad_norm", "1.5", number_of_epochs=1))
+    settings = experiment_settings(tmp_path / "hyperparams.yaml", {})
+    assert (settings["precision"], settings["eval_precision"], settings["max_grad_norm"]) == ("bf16", "fp32", 1.5)
+    train(toy_arguments(data, tmp_path / "free", "--max_grad_norm", "inf", number_of_epochs=1))
+    assert experiment_settings(tmp_path / "free" / "hyperparams.yaml", {})["max_grad_norm"] == float("inf")
 
 
 def test_finished_run_is_evaluated_anew_to_the_same_scores(run, data):

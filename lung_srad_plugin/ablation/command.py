@@ -9,10 +9,12 @@ from rich.markup import escape
 
 from lung_srad_plugin.ablation.execute import THREAD_VARIABLES, execute, launch_subprocess, make_slots
 from lung_srad_plugin.ablation.grid import read_grid
-from lung_srad_plugin.ablation.report import rich_tables, write_table
+from lung_srad_plugin.ablation.report import rich_tables
 from lung_srad_plugin.ablation.runs import LOG, check_folders, plan_runs
 from lung_srad_plugin.ablation.table import ablation_table
+from lung_srad_plugin.ablation.write import write_table
 
+LOG_WIDTH = 160  # in a file, the table need not be squeezed
 INTERRUPTED = 130  # what shells say of a program ended by Ctrl-C
 
 
@@ -26,7 +28,8 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     grid : str or Path
         The grid file; see ``lung_srad_plugin.ablation.grid``.
     output : str or Path
-        The folder of the runs, ``<output>/<row>/<seed>``, and of ``ablation.json``, ``.md``, ``.csv`` and ``.png``.
+        The folder of the runs, ``<output>/<row>/<seed>``, and of ``ablation.html``, ``.md``, ``.csv``, ``.json`` and
+        ``.png``.
     overrides : dict, optional
         Keys of the experiments to replace in every run, and their values.
     devices : list of str, optional
@@ -47,6 +50,8 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
         Where the grid, an override or the settings of an earlier run do not fit; nothing is run then.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=LOG_WIDTH)
     grid = read_grid(grid)
     slots = make_slots(devices, jobs)
     runs = plan_runs(grid, output, overrides)
@@ -78,7 +83,7 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     write_table(table, output)
     for block in rich_tables(table):
         console.print(block, highlight=False)
-    console.print(f"table in {Path(output) / 'ablation.md'}", highlight=False, soft_wrap=True)
+    console.print(f"table in {Path(output) / 'ablation.html'}", highlight=False, soft_wrap=True)
     if interrupted:
         console.print("Interrupted. The same command goes on from the last checkpoints.")
         return INTERRUPTED

@@ -1,40 +1,13 @@
-"""The table of an ablation as JSON, Markdown and CSV, and for the terminal."""
+"""The table of an ablation as Markdown and CSV, and for the terminal."""
 
 import csv
 import io
-import json
-from pathlib import Path
 
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from lung_srad_plugin.ablation.grid import FIGURES
-from lung_srad_plugin.ablation.plot import plot_ablation
-from lung_srad_plugin.datasets.atomic import write_together
-from lung_srad_plugin.plots import save_figure
-
-
-def write_table(table, output):
-    """Write ``ablation.json``, ``ablation.md``, ``ablation.csv`` and, where a run is finished, ``ablation.png``.
-
-    Arguments
-    ---------
-    table : dict
-        As of ``ablation_table``.
-    output : str or Path
-        The folder.
-    """
-    output = Path(output)
-    write_together(
-        {
-            output / "ablation.json": json.dumps(table, indent=2, ensure_ascii=False) + "\n",
-            output / "ablation.md": markdown(table),
-            output / "ablation.csv": csv_text(table),
-        }
-    )
-    if table["selection"]:
-        save_figure(plot_ablation(table), output / "ablation.png")
 
 
 def header_and_cells(table, rule):
@@ -64,7 +37,7 @@ def rich_tables(table):
         header, lines = header_and_cells(table, rule)
         block = Table(title=f"{rule}: {escape(text)}", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, name in enumerate(header):
-            block.add_column(escape(name), justify="left" if number == 0 else "right")
+            block.add_column(escape(name), justify="left" if number == 0 else "right", no_wrap=number == 0)
         for line in lines:
             block.add_row(*map(escape, line))
         shown.append(block)
@@ -80,6 +53,9 @@ def markdown(table):
         lines += [*map(_line, cells), ""]
     if not table["selection"]:
         lines += ["No run is finished.", ""]
+    for rule in table["selection"]:
+        lines += [f"## Each seed, {rule}", "", _line(["row", "seed", "epoch", *FIGURES]), _line(["---"] * 7)]
+        lines += [*map(_line, _each_seed(table, rule)), ""]
     interval = f"{table['bootstrap']['confidence']:g} % interval of {table['bootstrap']['resamples']} resamples"
     lines += ["## How to read it", "", f"- In brackets: {interval} of patients."]
     lines += [f"- {note}" for note in table["notes"]]
@@ -91,6 +67,15 @@ def markdown(table):
         lines += ["", f"## Failed: {failure['row']}, seed {failure['seed']}, {failure['ended']}", ""]
         lines += [f"    {line}" for line in failure["log"]]
     return "\n".join(lines) + "\n"
+
+
+def _each_seed(table, rule):
+    """Return the rows, as texts, of the table of every run."""
+    return [
+        [row["name"], seed, str(epoch), *(f"{row['measured'][rule][name]['values'][seed]:.2f}" for name in FIGURES)]
+        for row in table["rows"]
+        for seed, epoch in row["epochs"][rule].items()
+    ]
 
 
 def csv_text(table):

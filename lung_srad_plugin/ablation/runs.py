@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from lung_srad_plugin.ablation.grid import OWN_KEYS
 from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.hyperparams import experiment_settings, parse_keys, read_experiment
+from lung_srad_plugin.hyperparams import differing_settings, experiment_settings, parse_keys, read_experiment
 
 # A run whose process ended well is marked: a kill may also come between the results and the export.
 RESULTS, SETTINGS, MARK, LOG = "results.json", "settings.json", "finished", "output.log"
@@ -155,26 +155,6 @@ def prepare_folder(run):
 def mark_finished(run):
     """Say that the process of a run ended well."""
     write_together({run.folder / MARK: "the process of this run ended well\n"})
-
-
-def differing_settings(settings, reference):
-    """Return in what plain settings, those that build nothing, an experiment differs from another.
-
-    Returns
-    -------
-    dict
-        By key, the first one's value.
-
-    Example
-    -------
-    >>> differing_settings({"lr": 0.2, "opt": "!name:Adam {lr: 0.2}"}, {"lr": 0.1, "opt": "!name:Adam {lr: 0.1}"})
-    {'lr': 0.2}
-    """
-    return {
-        key: value
-        for key, value in settings.items()
-        if (key not in reference or value != reference[key]) and "!" not in str(value)
-    }
 
 
 def describe_difference(found, asked):

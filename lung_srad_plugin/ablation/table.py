@@ -4,11 +4,12 @@ import math
 from dataclasses import asdict
 
 from lung_srad_plugin.ablation.grid import FIGURES
-from lung_srad_plugin.ablation.runs import differing_settings
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS
 from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
 from lung_srad_plugin.evaluation.measures import measure_classes
 from lung_srad_plugin.evaluation.predictions import read_predictions
+from lung_srad_plugin.hyperparams import differing_settings
 from lung_srad_plugin.results import RULES, predictions_name
 
 # What the figures are called in evaluation.
@@ -18,8 +19,6 @@ MEASURED_AS = {
     "Score": "score_strict_class",
     "2-class": "score_any_abnormal",
 }
-# Below, percentile intervals from resampled patients are too narrow.
-FEW_PATIENTS = 20
 
 
 def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, seed=0):
@@ -93,7 +92,7 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
     any_table = next((found[0] for by_row in tables.values() for found in by_row.values() if found), None)
     test = None if any_table is None else {"cycles": len(any_table), "patients": len(set(any_table.patients()))}
     return {
-        "grid": str(grid.path),
+        "grid": grid.path.name,
         "reference": grid.reference,
         "seeds": list(grid.seeds),
         "published_source": grid.published_source,
@@ -152,14 +151,28 @@ def _selection(results, rules):
     return selection
 
 
+def _split(protocol):
+    """Return a split in words, with its hash, or with those of the manifests where the split is the user's own."""
+    if protocol["split_sha256"] is not None:
+        return f"{protocol['split']}, SHA-256 {protocol['split_sha256']}"
+    return f"{protocol['split']}, SHA-256 " + ", ".join(f"{part} {value}" for part, value in protocol["sha256"].items())
+
+
+def _shared_patients(protocol):
+    pairs = {pair.replace("_", " and "): patients for pair, patients in protocol["patients_shared"].items() if patients}
+    return "; ".join(f"{pair}: {', '.join(patients)}" for pair, patients in pairs.items())
+
+
 def _notes(grid, finished, results, test):
     notes = []
     missing = [f"{name} ({len(by_seed)})" for name, by_seed in finished.items() if len(by_seed) < len(grid.seeds)]
     if missing:
         notes.append(f"Not all of the {len(grid.seeds)} seeds are finished: {', '.join(missing)}.")
-    splits = sorted({result["protocol"]["split"] for result in results})
+    splits = sorted({_split(result["protocol"]) for result in results})
     if splits:
         notes.append(f"Split: {'; '.join(splits)}." + (" Rows of different splits do not compare." * (len(splits) > 1)))
+    shared = sorted({_shared_patients(result["protocol"]) for result in results} - {""})
+    notes += [f"Patients in both {text}. What the models learned of them may help." for text in shared]
     if test is not None:
         notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
         notes.append(

@@ -65,21 +65,54 @@ def whisker(interval, low, high, reference=None):
     if interval["value"] is None:
         return ""
 
-    def place(value):
-        return 4 + 152 * (min(max(value, low), high) - low) / (high - low)
-
-    parts = ['<line class="axis" x1="4" x2="156" y1="9" y2="9"/>']
-    if reference is not None:
-        parts.append(
-            f'<line class="reference" x1="{place(reference):.1f}" x2="{place(reference):.1f}" y1="1" y2="17"/>'
-        )
+    parts = [_track(low, high, reference)]
     if interval["low"] is not None:
-        parts.append(
-            f'<line class="range" x1="{place(interval["low"]):.1f}" x2="{place(interval["high"]):.1f}" y1="9" y2="9"/>'
-        )
-    parts.append(f'<circle class="dot" cx="{place(interval["value"]):.1f}" cy="9" r="4"/>')
+        ends = f'x1="{_along(interval["low"], low, high):.1f}" x2="{_along(interval["high"], low, high):.1f}"'
+        parts.append(f'<line class="range" {ends} y1="9" y2="9"/>')
+    parts.append(f'<circle class="dot" cx="{_along(interval["value"], low, high):.1f}" cy="9" r="4"/>')
     # The numbers stand beside it as text.
     return f'<svg class="whisker" viewBox="0 0 160 18" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def seed_strip(values, mean, low, high, reference=None):
+    """Return an SVG line with a dot for each seed and a bar at their mean; empty where the mean is undefined.
+
+    Arguments
+    ---------
+    values : sequence of float
+        One for each seed.
+    mean : float or None
+    low, high : float
+        The ends of the scale.
+    reference : float, optional
+        A value to compare with.
+
+    Example
+    -------
+    >>> seed_strip([40.0, 60.0], 50.0, 0, 100).count("<circle")
+    2
+    """
+    if mean is None:
+        return ""
+    parts = [_track(low, high, reference)]
+    parts += [f'<circle class="seed" cx="{_along(value, low, high):.1f}" cy="9" r="3.5"/>' for value in values]
+    x = f"{_along(mean, low, high):.1f}"
+    parts.append(f'<line class="mean" x1="{x}" x2="{x}" y1="1" y2="17"/>')
+    return f'<svg class="whisker" viewBox="0 0 160 18" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _along(value, low, high):
+    """Return where a value lies on the line of a whisker or strip."""
+    return 4 + 152 * (min(max(value, low), high) - low) / (high - low)
+
+
+def _track(low, high, reference):
+    """Return the line itself, and the mark of what is to be compared with."""
+    line = '<line class="axis" x1="4" x2="156" y1="9" y2="9"/>'
+    if reference is None:
+        return line
+    x = f"{_along(reference, low, high):.1f}"
+    return f'{line}<line class="reference" x1="{x}" x2="{x}" y1="1" y2="17"/>'
 
 
 def _x(value):

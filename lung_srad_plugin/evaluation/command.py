@@ -1,4 +1,4 @@
-"""``lung-srad evaluate``: from a run, a model or predictions to a report in JSON, Markdown and HTML."""
+"""``lung-srad evaluate``: from a run, several seeds of it, a model or predictions to a report."""
 
 import json
 import sys
@@ -8,9 +8,13 @@ from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
 from lung_srad_plugin.evaluation.predictions import read_predictions, write_predictions
-from lung_srad_plugin.evaluation.render import format_interval, render_html, render_markdown
+from lung_srad_plugin.evaluation.render import HEADLINE, render_html, render_markdown
+from lung_srad_plugin.evaluation.render_seeds import render_seeds_html, render_seeds_markdown
 from lung_srad_plugin.evaluation.report import build_report
+from lung_srad_plugin.evaluation.seeds import SeedRun, build_seeds_report, check_same_experiment
 from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
+from lung_srad_plugin.hyperparams import experiment_settings
+from lung_srad_plugin.pages import format_interval, format_summary, format_value
 
 
 def evaluate(
@@ -49,7 +53,7 @@ def evaluate(
     windows : bool
         Hear cycles longer than the model's duration in overlapping windows, instead of cutting them.
     against : sequence of str or Path
-        Predictions CSV of other models on the same cycles, for paired differences.
+        Other models on the same cycles, for paired differences: a predictions CSV, or the output folder of a run.
     resamples, confidence, seed
         As in ``bootstrap``.
     harmonic : bool
@@ -71,21 +75,83 @@ def evaluate(
     """
     source, output = Path(source), Path(output)
     found = _load(source, manifest, data_root, labels_map, valid, windows, batch_size, device)
-    others = {Path(path).stem: read_predictions(path, found.selections[0].table.labels) for path in against}
-    if len(others) < len(against):
-        raise LungSRADError("two files of --against have one name; rename one, so that the report can tell them apart")
-    report = build_report(found, resamples, confidence, seed, harmonic, others)
+    main = found.selections[0].table
+    report = build_report(found, resamples, confidence, seed, harmonic, _read_others(against, main.labels))
     texts = {
-        "report.json": json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "report.json": _json(report),
         "report.md": render_markdown(report),
         "report.html": render_html(report),
     }
-    try:
-        write_together({output / name: text for name, text in texts.items()})
-        if manifest is not None and not source.is_file():
-            write_predictions(found.selections[0].table, output / "predictions.csv")
-    except OSError as error:
-        raise LungSRADError(f"{output}: cannot be written ({error.strerror or error})") from error
+    said = {} if manifest is None or source.is_file() else {"predictions.csv": main}
+    _write(output, texts, said)
+    return report
+
+
+def evaluate_seeds(
+    runs,
+    output,
+    manifest=None,
+    data_root=None,
+    labels_map=None,
+    valid=None,
+    windows=False,
+    against=(),
+    resamples=10_000,
+    confidence=95.0,
+    seed=0,
+    harmonic=False,
+    batch_size=8,
+    device=None,
+):
+    """Evaluate the runs of one experiment over several seeds together, and write one report.
+
+    With a manifest, ``predictions_seed_<seed>.csv`` of each model is written too.
+
+    Arguments
+    ---------
+    runs : sequence of (str or Path)
+        The output folders of training runs that differ in their seed alone, two or more.
+    output, manifest, data_root, labels_map, valid, windows, against, resamples, confidence, seed, harmonic, batch_size,
+    device
+        As in ``evaluate``, for each run.
+
+    Returns
+    -------
+    dict
+        The report, as in ``report.json``.
+
+    Raises
+    ------
+    LungSRADError
+        As ``evaluate``; where a folder holds no finished run, or runs differ in more than their seed.
+    """
+    runs, output = [Path(run) for run in runs], Path(output)
+    if len(runs) < 2:
+        raise LungSRADError(f"{len(runs)} runs: expected two or more; a single one has a report of its own")
+    for run in runs:
+        if not is_run(run):
+            raise LungSRADError(
+                f"{run}: not the output folder of a finished training run; over seeds, each must be one"
+            )
+    found = check_same_experiment(
+        [
+            SeedRun(
+                run,
+                _load(run, manifest, data_root, labels_map, valid, windows, batch_size, device),
+                experiment_settings(run / "hyperparams.yaml", {}),
+            )
+            for run in runs
+        ]
+    )
+    others = _read_others(against, found[0].source.selections[0].table.labels)
+    report = build_seeds_report(found, resamples, confidence, seed, harmonic, others)
+    texts = {
+        "report.json": _json(report),
+        "report.md": render_seeds_markdown(report),
+        "report.html": render_seeds_html(report),
+    }
+    said = {f"predictions_seed_{run.seed}.csv": run.source.selections[0].table for run in found if manifest is not None}
+    _write(output, texts, said)
     return report
 
 
@@ -95,9 +161,7 @@ def print_report(report, output):
     print(f"{report['title']} on {report['data']}: {evaluation['cycles']} cycles of {evaluation['patients']} patients")
     optimistic = " (optimistic: picked on these cycles)" if main["optimistic"] else ""
     print(f"epoch {main['epoch']}, {main['text']}{optimistic}")
-    if report["labels_map"] is not None:
-        for label, target in report["labels_map"].items():
-            print(f"  label {label!r} read as {target if target is not None else 'nothing: left out'}")
+    _print_protocol(report)
     for name, definition in report["definitions"].items():
         if name in evaluation["measures"]:
             value = format_interval(evaluation["measures"][name], definition["unit"])
@@ -105,6 +169,64 @@ def print_report(report, output):
     for caution in report["cautions"]:
         print(f"note: {caution}")
     print(Path(output) / "report.html")
+
+
+def print_seeds_report(report, output):
+    """Print the headline of a report over seeds and where to read on."""
+    print(f"{report['title']} on {report['data']}: {report['cycles']} cycles of {report['patients']} patients")
+    print(f"seeds {', '.join(map(str, report['seeds']))}: mean ± standard deviation (each seed)")
+    _print_protocol(report)
+    for selection in report["selections"]:
+        print(f"{selection['rule']}: {selection['text']}")
+        for name in HEADLINE:
+            summary, definition = selection["measures"][name], report["definitions"][name]
+            each = ", ".join(format_value(value, decimals=2) for value in summary["values"].values())
+            print(f"  {definition['title']:<34}{format_summary(summary)} {definition['unit']}  ({each})")
+    for caution in report["cautions"]:
+        print(f"note: {caution}")
+    print(Path(output) / "report.html")
+
+
+def _print_protocol(report):
+    """Print the split with its hash and the patients on both sides, and how labels were read."""
+    protocol = report["protocol"]
+    if protocol.get("split"):
+        where = "" if report["of_training"] else " of the model's training"
+        sha256 = f", SHA-256 {protocol['split_sha256']}" if protocol.get("split_sha256") else ""
+        print(f"split{where}: {protocol['split']}{sha256}")
+    for pair, patients in protocol.get("patients_shared", {}).items():
+        print(f"  patients in {pair.replace('_', ' and ')}: {', '.join(patients) or 'none'}")
+    if report["labels_map"] is not None:
+        for label, target in report["labels_map"].items():
+            print(f"  label {label!r} read as {target if target is not None else 'nothing: left out'}")
+
+
+def _read_others(against, labels):
+    """Return the predictions to compare with by name: files, and what the epochs picked first of runs say."""
+    others = {}
+    for path in map(Path, against):
+        if is_run(path):
+            first = load_run(path).selections[0]
+            name, table = f"{path.resolve().parent.name}/{path.resolve().name}, {first.rule}-selected", first.table
+        else:
+            name, table = path.stem, read_predictions(path, labels)
+        if name in others:
+            raise LungSRADError(f"--against {path}: another has the name {name} too; rename one, to tell them apart")
+        others[name] = table
+    return others
+
+
+def _json(report):
+    return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _write(output, texts, predictions):
+    try:
+        write_together({output / name: text for name, text in texts.items()})
+        for name, table in predictions.items():
+            write_predictions(table, output / name)
+    except OSError as error:
+        raise LungSRADError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
 def _load(source, manifest, data_root, labels_map, valid, windows, batch_size, device):

@@ -89,13 +89,59 @@ def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, 
     if not first or not second:
         raise LungSRADError(f"{len(first)} runs against {len(second)}: expected at least one run of each model")
     base = first[0]
-    first, second = ([align(base, run) for run in runs] for runs in (first, second))
+    means = [_mean_measures(base, runs, measures, harmonic) for runs in (first, second)]
 
     def difference(weights):
-        means = []
-        for runs in (first, second):
-            values = [measures(run, weights, harmonic) for run in runs]
-            means.append({name: sum(value[name] for value in values) / len(values) for name in values[0]})
-        return {name: means[1][name] - means[0][name] for name in means[0]}
+        before, after = (mean(weights) for mean in means)
+        return {name: after[name] - before[name] for name in before}
 
     return bootstrap(difference, base.patients(), resamples, confidence, seed)
+
+
+def mean_with_intervals(runs, resamples=10_000, confidence=95.0, seed=0, harmonic=False, measures=measure):
+    """Return the mean over runs of every measure, with its patient-clustered bootstrap interval.
+
+    Each resample of patients is the same for all runs. The interval tells how the mean over these very runs would vary
+    with other patients, not with further seeds.
+
+    Arguments
+    ---------
+    runs : sequence of PredictionTable
+        The runs of one model, one or more, all on the same cycles.
+    resamples, confidence, seed, harmonic, measures
+        As in ``paired_difference``.
+
+    Returns
+    -------
+    dict
+        ``Interval`` by measure.
+
+    Raises
+    ------
+    LungSRADError
+        Where there is no run, or the runs are not of the same cycles, labels, targets and patients.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.evaluation.predictions import make_table
+    >>> def answers(*probabilities):
+    ...     return make_table("ab", ["no", "yes"], probabilities, ("no", "yes"), {"patient": "12"})
+    >>> runs = [answers([1, 0], [1, 0]), answers([1, 0], [0, 1])]
+    >>> mean_with_intervals(runs, resamples=100)["sensitivity_any_abnormal"].value
+    50.0
+    """
+    if not runs:
+        raise LungSRADError("no runs: expected at least one")
+    means = _mean_measures(runs[0], runs, measures, harmonic)
+    return bootstrap(means, runs[0].patients(), resamples, confidence, seed)
+
+
+def _mean_measures(base, runs, measures, harmonic):
+    """Return, as a function of weights, the mean of each measure over runs, their cycles in the order of ``base``."""
+    runs = [align(base, run) for run in runs]
+
+    def means(weights):
+        values = [measures(run, weights, harmonic) for run in runs]
+        return {name: sum(value[name] for value in values) / len(values) for name in values[0]}
+
+    return means

@@ -19,44 +19,66 @@ from lung_srad_plugin.metrics import per_class_recall, scores_of_confusion
 
 @dataclass(frozen=True)
 class Measure:
-    """What a report says of a measure: ``title``, ``unit`` ("%" or "", a number from 0 up) and ``definition``."""
+    """What a report says of a measure.
+
+    Arguments
+    ---------
+    title : str
+    unit : str
+        "%", or "" for a number from 0 up.
+    definition : str
+    source : str
+        Who defined it.
+    """
 
     title: str
     unit: str
     definition: str
+    source: str
+
+
+# The works themselves are named where each measure is computed.
+_CHALLENGE, _PATCH_MIX, _SPRSOUND = "Rocha et al. 2019", "Bae et al. 2023", "Zhang et al. 2022"
+_ROC, _PR = "Hanley and McNeil 1982", "Davis and Goadrich 2006"
 
 
 MEASURES = {
-    "specificity": Measure("Specificity", "%", "normal cycles called normal / normal cycles"),
+    "specificity": Measure("Specificity", "%", "normal cycles called normal / normal cycles", _CHALLENGE),
     "sensitivity_strict_class": Measure(
-        "Sensitivity, strict class", "%", "abnormal cycles given their exact class / abnormal cycles"
+        "Sensitivity, strict class", "%", "abnormal cycles given their exact class / abnormal cycles", _CHALLENGE
     ),
     "score_strict_class": Measure(
-        "Score, strict class (4-class)", "%", "mean of specificity and strict-class sensitivity"
+        "Score, strict class (4-class)", "%", "mean of specificity and strict-class sensitivity", _CHALLENGE
     ),
     "sensitivity_any_abnormal": Measure(
-        "Sensitivity, any abnormal", "%", "abnormal cycles given any abnormal class / abnormal cycles"
+        "Sensitivity, any abnormal", "%", "abnormal cycles given any abnormal class / abnormal cycles", _PATCH_MIX
     ),
     "score_any_abnormal": Measure(
-        "Score, any abnormal (2-class)", "%", "mean of specificity and any-abnormal sensitivity"
+        "Score, any abnormal (2-class)", "%", "mean of specificity and any-abnormal sensitivity", _PATCH_MIX
     ),
     "harmonic_strict_class": Measure(
-        "Harmonic score, strict class", "%", "harmonic mean of specificity and strict-class sensitivity"
+        "Harmonic score, strict class", "%", "harmonic mean of specificity and strict-class sensitivity", _SPRSOUND
     ),
     "harmonic_any_abnormal": Measure(
-        "Harmonic score, any abnormal", "%", "harmonic mean of specificity and any-abnormal sensitivity"
+        "Harmonic score, any abnormal", "%", "harmonic mean of specificity and any-abnormal sensitivity", _SPRSOUND
     ),
-    "balanced_accuracy": Measure("Balanced accuracy", "%", "mean recall of the classes that have cycles"),
-    "auroc_abnormal": Measure("AUROC, abnormal", "", "area under the ROC curve of 1 - p(normal)"),
-    "auroc_crackle": Measure("AUROC, crackle", "", "area under the ROC curve of p(crackle) + p(both)"),
-    "auroc_wheeze": Measure("AUROC, wheeze", "", "area under the ROC curve of p(wheeze) + p(both)"),
+    "balanced_accuracy": Measure(
+        "Balanced accuracy", "%", "mean recall of the classes that have cycles", "Brodersen et al. 2010"
+    ),
+    "auroc_abnormal": Measure("AUROC, abnormal", "", "area under the ROC curve of 1 - p(normal)", _ROC),
+    "auroc_crackle": Measure("AUROC, crackle", "", "area under the ROC curve of p(crackle) + p(both)", _ROC),
+    "auroc_wheeze": Measure("AUROC, wheeze", "", "area under the ROC curve of p(wheeze) + p(both)", _ROC),
     "auprc_abnormal": Measure(
-        "AUPRC, abnormal", "", "average precision of 1 - p(normal); chance is the share abnormal"
+        "AUPRC, abnormal", "", "average precision of 1 - p(normal); chance is the share abnormal", _PR
     ),
-    "auprc_crackle": Measure("AUPRC, crackle", "", "average precision of p(crackle) + p(both)"),
-    "auprc_wheeze": Measure("AUPRC, wheeze", "", "average precision of p(wheeze) + p(both)"),
-    "ece": Measure("ECE", "", "expected calibration error of the most probable class, 15 equal bins"),
-    "brier": Measure("Brier score", "", "mean squared distance of probabilities from the target, summed over classes"),
+    "auprc_crackle": Measure("AUPRC, crackle", "", "average precision of p(crackle) + p(both)", _PR),
+    "auprc_wheeze": Measure("AUPRC, wheeze", "", "average precision of p(wheeze) + p(both)", _PR),
+    "ece": Measure(
+        "ECE", "", "expected calibration error of the most probable class, 15 equal bins", "Guo et al. 2017"
+    ),
+    "brier": Measure(
+        "Brier score", "", "mean squared distance of probabilities from the target, summed over classes", "Brier 1950"
+    ),
 }
 
 

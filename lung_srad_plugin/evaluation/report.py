@@ -1,6 +1,9 @@
 """Everything a report tells, as one dict ready for JSON; how it looks is decided in ``render.py``."""
 
+from dataclasses import asdict
+
 from lung_srad_plugin.evaluation.calibration import quality, scale_table
+from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
 from lung_srad_plugin.evaluation.compare import paired_difference
 from lung_srad_plugin.evaluation.curves import pr_curve, roc_curve
 from lung_srad_plugin.evaluation.measures import MEASURES, findings, measure_classes, measure_with_intervals
@@ -25,9 +28,6 @@ GROUP_NOTES = {
     ),
     "duration": "Length of the cycle. Short ones are repeated before the model hears them, long ones are cut.",
 }
-
-# Below this many patients an interval from resampled patients is too narrow to be trusted.
-FEW_PATIENTS = 20
 
 
 def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
@@ -67,18 +67,20 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
         "curves": _curves(main.table),
         "calibration": _calibration(main),
         "operating_points": _operating_points(main, how),
-        "definitions": {
-            name: {"title": measure.title, "unit": measure.unit, "definition": measure.definition}
-            for name, measure in MEASURES.items()
-        },
+        "definitions": {name: asdict(told) for name, told in MEASURES.items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,
         "left_out": source.left_out,
         "facts": {**source.facts, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
     }
-    report["cautions"] = [*source.cautions, *_cautions(report)]
-    report["not_comparable"] = _not_comparable(report)
+    evaluation = report["evaluation"]
+    report["cautions"] = [
+        *source.cautions,
+        *one_answer_cautions("The model", evaluation["labels"], evaluation["confusion"]),
+        *data_cautions(source, evaluation["patients"], evaluation["support"]),
+    ]
+    report["not_comparable"] = not_comparable(source, several_seeds=False)
     return plain(report)
 
 
@@ -132,69 +134,3 @@ def _operating_points(main, how):
         return None
     points = [OperatingPoint(point["wanted_sensitivity"], point["threshold"]) for point in main.operating_points]
     return apply_operating_points(points, main.table, **how)
-
-
-def _cautions(report):
-    """What is particular about these numbers."""
-    protocol, evaluation = report["protocol"], report["evaluation"]
-    if not report["of_training"]:
-        protocol = {}  # it speaks of other cycles
-    cautions = []
-    answered = [
-        label for label, count in zip(evaluation["labels"], _column_sums(evaluation["confusion"]), strict=True) if count
-    ]
-    if len(answered) == 1:
-        score = " The 4-class and 2-class Scores of always answering normal are 50 by definition."
-        first = answered[0] == evaluation["labels"][0]
-        cautions.append(f"The model called every cycle {answered[0]}.{score if first else ''}")
-    for pair, patients in protocol.get("patients_shared", {}).items():
-        one, other = pair.split("_")
-        # Where the validation cycles are the test cycles, that is said of the selection.
-        if patients and not (pair == "valid_test" and protocol.get("valid_is_test")):
-            cautions.append(
-                f"Patients in both {one} and {other}: {', '.join(patients)}. What the model learned of them may help."
-            )
-    if protocol.get("valid_is_test"):
-        cautions.append(
-            "The validation cycles were the test cycles, as in the published protocol: the test set picked the epoch, "
-            "and its scores are optimistic. No temperature or threshold was fitted: nothing was left to fit it on."
-        )
-    cautions += [f"{note[0].upper()}{note[1:]}." for note in protocol.get("notes", ())]
-    if evaluation["patients"] < FEW_PATIENTS:
-        cautions.append(
-            f"{evaluation['patients']} patients are few: intervals from resampled patients are too narrow below some "
-            f"{FEW_PATIENTS}."
-        )
-    absent = [label for label, count in evaluation["support"].items() if not count]
-    if absent:
-        cautions.append(f"No cycle is annotated {', '.join(absent)}: what is said of that class is undefined here.")
-    if report["labels_map"] is not None:
-        cautions.append(
-            "The data set's labels were translated into the model's as the mapping below says; the scores depend on it."
-        )
-    return cautions
-
-
-def _column_sums(rows):
-    return [sum(column) for column in zip(*rows, strict=True)]
-
-
-def _not_comparable(report):
-    """What must not be compared with what: general rules first, then those of this report."""
-    protocol = report["protocol"]
-    rules = [
-        "Strict-class with any-abnormal figures. The 4-class Score counts an abnormal cycle as right only with its "
-        "exact class, the 2-class Score with any abnormal class; the second is never lower, and its sensitivity has "
-        "been published under the first one's name.",
-        "Epochs picked on the test set with epochs picked without it. The first are optimistic: an independent rerun "
-        "of a published system over five seeds gave 61.5 with the best epoch on test and 59.6 with the last one.",
-        "One seed with a mean over seeds. The intervals here hold the variation of patients, not that of training.",
-        "Other splits or parts of a data set with the official split of the whole: compare the hash of the split.",
-        "AUPRC and predictive values between sets with other shares of abnormal cycles.",
-        "Groups in the tables below with each other as if all else were equal.",
-    ]
-    if report["labels_map"] is not None:
-        rules.append("Scores on translated labels with scores on the labels the model was trained with.")
-    if report["of_training"] and protocol.get("split") == "own manifests":
-        rules.append("Scores on one's own manifests with published ones.")
-    return rules

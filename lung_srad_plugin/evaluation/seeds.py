@@ -1,0 +1,225 @@
+"""One experiment over several seeds: which runs belong together, and their mean, deviation and every seed."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
+from lung_srad_plugin.evaluation.compare import mean_with_intervals, over_seeds, paired_difference
+from lung_srad_plugin.evaluation.measures import MEASURES, measure, measure_classes
+from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.evaluation.summary import plain
+from lung_srad_plugin.hyperparams import differing_settings
+from lung_srad_plugin.metrics import confusion_counts
+from lung_srad_plugin.pages import format_fact
+from lung_srad_plugin.provenance import package_versions, source_commit
+
+# Settings in which runs of one experiment may differ. What is read is known by its checksum, not by its place.
+FREE_SETTINGS = frozenset(
+    (
+        *(
+            "seed",
+            "data_folder",
+            "output_folder",
+            "save_folder",
+            "feature_folder",
+            "train_csv",
+            "valid_csv",
+            "test_csv",
+        ),
+        *("pretrained", "pretrained_sha256", "scan_backend", "gradient_checkpointing", "num_workers"),
+        *("train_loader_kwargs", "valid_loader_kwargs", "test_loader_kwargs", "report_test_selected", "report_train"),
+    )
+)
+FEW_SEEDS = 3
+SHOWN_SETTINGS = 6
+
+
+@dataclass(frozen=True)
+class SeedRun:
+    """A run among those of several seeds.
+
+    Arguments
+    ---------
+    folder : Path
+        Its output folder.
+    source : Source
+        What it says of the cycles evaluated.
+    settings : dict
+        Of its experiment, as of ``experiment_settings``.
+    """
+
+    folder: Path
+    source: Source
+    settings: dict
+
+    @property
+    def seed(self):
+        """The seed of its training."""
+        return self.source.facts["seed"]
+
+
+def check_same_experiment(runs):
+    """Return the runs in the order of their seeds, after making sure that nothing else distinguishes them.
+
+    Arguments
+    ---------
+    runs : sequence of SeedRun
+
+    Returns
+    -------
+    list of SeedRun
+
+    Raises
+    ------
+    LungSRADError
+        Listing every run that repeats a seed, or differs from the first one in experiment, labels, split, manifests,
+        rules that picked its epochs, pretrained weights, precision, or settings.
+    """
+    first, *others = runs
+    problems, seen = [], {}
+    for run in runs:
+        if seen.setdefault(run.seed, run) is not run:
+            problems.append(f"{run.folder}: seed {run.seed}, which {seen[run.seed].folder} has too")
+    expected = _identity(first)
+    for run in others:
+        for what, value in _identity(run).items():
+            if value != expected[what]:
+                problems.append(f"{run.folder}: {what} {value}; in {first.folder} {expected[what]}")
+        problems += _differing(run, first)
+    if problems:
+        told = "\n  ".join(problems)
+        raise LungSRADError(f"these are not runs of one experiment that differ in their seed alone:\n  {told}")
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
+    """Evaluate the runs of one experiment together.
+
+    Arguments
+    ---------
+    runs : sequence of SeedRun
+        As of ``check_same_experiment``, on the same cycles.
+    resamples, confidence, seed
+        As in ``bootstrap``.
+    harmonic : bool
+        As in ``measure``.
+    against : dict, optional
+        By name, the ``PredictionTable`` of other models on the same cycles, for paired differences from the mean.
+
+    Returns
+    -------
+    dict
+        Ready for ``json.dumps``. For each rule in ``selections`` the ``epochs`` by seed and, by measure, ``mean``,
+        ``sd`` (n - 1), ``values`` by seed, and ``low`` and ``high``, the interval of the mean over these seeds.
+
+    Raises
+    ------
+    LungSRADError
+        Where predictions have no patients, or are not of the same cycles.
+    """
+    how = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    source = runs[0].source
+    rules = [selection.rule for selection in source.selections]
+    chosen = {rule: {str(run.seed): run.source.selections[place] for run in runs} for place, rule in enumerate(rules)}
+    tables = {rule: [selection.table for selection in by_seed.values()] for rule, by_seed in chosen.items()}
+    main = tables[rules[0]]
+    support = confusion_counts(main[0].targets, main[0].predicted, len(main[0].labels)).sum(1).tolist()
+    others = {f"{rule}-selected": tables[rule] for rule in rules[1:]}
+    others |= {name: [table] for name, table in (against or {}).items()}
+    shared, own = _split_facts({str(run.seed): {"folder": run.folder.name, **run.source.facts} for run in runs})
+    report = {
+        "title": source.facts["experiment"],
+        "data": source.data,
+        "seeds": [run.seed for run in runs],
+        "cycles": len(main[0]),
+        "patients": len(set(main[0].patients())),
+        "labels": list(main[0].labels),
+        "support": dict(zip(main[0].labels, support, strict=True)),
+        "bootstrap": {"clusters": "patient", **how},
+        "selections": [
+            _selection(rule, by_seed, measure if rule == rules[0] else measure_classes, how, harmonic)
+            for rule, by_seed in chosen.items()
+        ],
+        "paired": {
+            name: paired_difference(main, other, **how, measures=measure_classes) for name, other in others.items()
+        },
+        "definitions": {name: asdict(told) for name, told in MEASURES.items()},
+        "protocol": source.protocol,
+        "of_training": source.of_training,
+        "labels_map": source.labels_map,
+        "left_out": source.left_out,
+        "runs": own,
+        "facts": {**shared, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
+    }
+    report["cautions"] = _cautions(report, source, chosen[rules[0]])
+    report["not_comparable"] = not_comparable(source, several_seeds=True)
+    return plain(report)
+
+
+def _identity(run):
+    """Return what must be the same in all runs, in the words of a message."""
+    protocol, pretrained = run.source.protocol, run.source.facts.get("pretrained") or {}
+    hashes = protocol.get("sha256", {})
+    return {
+        "experiment": run.source.facts["experiment"],
+        "labels": ", ".join(run.source.selections[0].table.labels),
+        "split": protocol.get("split"),
+        "hash of the split": protocol.get("split_sha256"),
+        **{f"hash of {part}.csv": hashes.get(part) for part in ("train", "valid", "test")},
+        "epochs picked by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
+        "hash of the pretrained weights": pretrained.get("sha256"),
+        "precision": format_fact(run.source.facts.get("precision", {})),
+    }
+
+
+def _differing(run, first):
+    ours, theirs = ({k: v for k, v in one.settings.items() if k not in FREE_SETTINGS} for one in (run, first))
+    keys = list(differing_settings(ours, theirs)) + [key for key in theirs if key not in ours]
+    told = [f"{key} {ours.get(key, 'absent')}, not {theirs.get(key, 'absent')}" for key in keys[:SHOWN_SETTINGS]]
+    more = f", and {len(keys) - SHOWN_SETTINGS} more" if len(keys) > SHOWN_SETTINGS else ""
+    return [f"{run.folder}: {'; '.join(told)}{more} as in {first.folder}"] if keys else []
+
+
+def _selection(rule, by_seed, measures, how, harmonic):
+    """Return what one rule gives: its epochs, and each measure over seeds with the interval of its mean."""
+    any_selection = next(iter(by_seed.values()))
+    values = {seed: measures(selection.table, harmonic=harmonic) for seed, selection in by_seed.items()}
+    means = mean_with_intervals([s.table for s in by_seed.values()], **how, harmonic=harmonic, measures=measures)
+    return {
+        "rule": rule,
+        "text": any_selection.text,
+        "optimistic": any_selection.optimistic,
+        "epochs": {seed: selection.epoch for seed, selection in by_seed.items()},
+        "measures": {
+            name: {
+                **asdict(over_seeds({seed: of_seed[name] for seed, of_seed in values.items()})),
+                "low": mean.low,
+                "high": mean.high,
+                "undefined": mean.undefined,
+            }
+            for name, mean in means.items()
+        },
+    }
+
+
+def _split_facts(facts):
+    """Return what is the same for all seeds, and by seed what is not."""
+    first, *others = facts.values()
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    own = {seed: {key: value for key, value in told.items() if key not in shared} for seed, told in facts.items()}
+    return shared, own
+
+
+def _cautions(report, source, by_seed):
+    cautions = list(source.cautions)
+    for seed, selection in by_seed.items():
+        table = selection.table
+        confusion = confusion_counts(table.targets, table.predicted, len(table.labels)).tolist()
+        cautions += one_answer_cautions(f"The model of seed {seed}", table.labels, confusion)
+    if len(by_seed) < FEW_SEEDS:
+        cautions.append(f"{len(by_seed)} seeds are few: their standard deviation is hardly known.")
+    commits = {run.get("commit") for run in report["runs"].values()}
+    if len(commits) > 1:
+        cautions.append(f"The runs were made with {len(commits)} versions of the code; Provenance has their commits.")
+    return cautions + data_cautions(source, report["patients"], report["support"])
