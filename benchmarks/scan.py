@@ -1,6 +1,6 @@
 """Time the scans of one encoder: the backends against the definition, against the products around them, and growth.
 
-    python benchmarks/scan.py --help
+    python benchmarks/scan.py --reference
 
 Every figure is a median, and every ratio compares runs of this one call, taken in turns, so that a busy machine slows
 both sides alike. "products" are the matrix products and the depthwise convolution of the same SS2D layers without their
@@ -21,7 +21,7 @@ STAGES = ((32, 256, 96, 2), (16, 128, 192, 2), (8, 64, 384, 20), (4, 32, 768, 2)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=4, help="clips at a time (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=8, help="length of a clip (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each (default %(default)s)")

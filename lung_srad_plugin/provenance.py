@@ -3,6 +3,7 @@
 import hashlib
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -36,6 +37,36 @@ def source_commit():
         return commit + ("-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def peak_memory_megabytes(device):
+    """Return the most memory this process has used at once so far, in 1e6 bytes.
+
+    Arguments
+    ---------
+    device : str or torch.device
+        On a GPU, what torch had allocated there; on a CPU, the largest resident size.
+
+    Returns
+    -------
+    int or None
+        None where the system does not tell.
+
+    Example
+    -------
+    >>> peak_memory_megabytes("cpu") > 10
+    True
+    """
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(largest * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
 def file_sha256(path):

@@ -139,5 +139,5 @@ def _write_text(table, results, path):
     with open(path, "w", encoding="utf-8") as file:
         console = Console(file=file, width=160)
         console.print(table)
-        for key in ("commit", "data_folder", "pretrained", "seconds"):
+        for key in ("commit", "data_folder", "pretrained", "seconds", "peak_memory_megabytes"):
             console.print(f"{key}: {results[key]}", highlight=False)

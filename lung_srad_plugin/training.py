@@ -30,7 +30,7 @@ from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
 from lung_srad_plugin.losses import class_weights
 from lung_srad_plugin.pretrained import load_pretrained
-from lung_srad_plugin.provenance import file_sha256, package_versions, source_commit
+from lung_srad_plugin.provenance import file_sha256, package_versions, peak_memory_megabytes, source_commit
 from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
 
 PARTS = ("train", "valid", "test")
@@ -118,6 +118,7 @@ def train(arguments):
         "commit": source_commit(),
         "versions": package_versions(),
         "seconds": round(time.time() - began, 1),
+        "peak_memory_megabytes": peak_memory_megabytes(brain.device),
     }
     best = brain.find_checkpoint("valid_score").path
     run_on_main(_report, args=[results, tables, history, best, hparams["output_folder"]])

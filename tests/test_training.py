@@ -81,6 +81,7 @@ def test_results_say_how_each_epoch_was_picked(run):
     assert results["selected"]["valid"]["cycles"] == 12 == np.sum(results["selected"]["valid"]["confusion"])
     assert results["selected"]["last"]["train"]["cycles"] == 24
     assert results["versions"]["speechbrain"].startswith("1.1")
+    assert 100 < results["peak_memory_megabytes"] < 24_000
     for name in ("confusion_valid.png", "confusion_last.png", "confusion_test.png", "training.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
     assert "picked by" in (folder / "results.txt").read_text(encoding="utf-8")

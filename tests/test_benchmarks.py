@@ -1,0 +1,43 @@
+"""That the benchmarks run and print what they promise; how fast anything is, no test says."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "measuring")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        monkeypatch.syspath_prepend(str(FOLDER))
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_tells_how_to_run_it(name, run, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(name, "--help")
+    assert end.value.code == 0
+    assert f"python benchmarks/{name}.py" in capsys.readouterr().out
+    assert f"`{name}.py`" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+def test_encoder_prints_a_row_for_each_precision_and_pass(run):
+    lines = run("encoder", "--size", "small", "--batch", "1", "--seconds", "0.25", "--repeats", "1").splitlines()
+    rows = [line.split() for line in lines[3:]]
+    assert [row[:3] for row in rows] == [[p, "1", which] for p in ("fp32", "bf16") for which in ("forward", "both")]
+    assert all(float(number) > 0 for row in rows for number in row[3:])
+
+
+def test_scan_prints_a_row_for_each_stage(run):
+    rows = run("scan", "--batch", "1", "--seconds", "0.25", "--repeats", "1", "--reference").splitlines()[3:]
+    assert [row.split()[0] for row in rows[:4]] == ["32x8x96", "16x4x192", "8x2x384", "4x1x768"]
+    assert rows[-1].startswith("scan / reference: ")
