@@ -167,8 +167,9 @@ def evaluate(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="The output folder of a training run, or several of one experiment over seeds; or a model folder; or "
-            "a predictions CSV. Then, if wanted, the cycles as CSV: runs without it are reported on their test cycles.",
+            help="The output folder of a training run, or several of one experiment over seeds or folds; or a model "
+            "folder; or a predictions CSV. Then, if wanted, the cycles as CSV: runs without it are reported on their "
+            "test cycles.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
@@ -192,7 +193,7 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
 ):
-    """Evaluate a run, several seeds of it, a model or predictions: report.html, report.md and report.json."""
+    """Evaluate a run, several seeds or folds of it, a model or predictions: report.html, report.md and report.json."""
     from lung_srad_plugin.evaluation import command
 
     folders, manifest = split_sources(sources)
@@ -211,9 +212,10 @@ def evaluate(
         "device": device,
     }
     if len(folders) > 1:
-        command.print_seeds_report(command.evaluate_seeds(folders, output, **options), output)
+        report = command.evaluate_runs(folders, output, **options)
     else:
-        command.print_report(command.evaluate(folders[0], output, **options), output)
+        report = command.evaluate(folders[0], output, **options)
+    command.print_summary(report, output)
 
 
 def split_sources(paths):

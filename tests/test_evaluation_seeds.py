@@ -16,7 +16,7 @@ from toy import toy_arguments, write_toy_data
 
 from lung_srad_plugin.cli import main
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.command import evaluate_seeds
+from lung_srad_plugin.evaluation.command import evaluate_runs
 from lung_srad_plugin.evaluation.compare import paired_difference
 from lung_srad_plugin.evaluation.measures import measure
 from lung_srad_plugin.evaluation.predictions import align, read_predictions
@@ -87,12 +87,12 @@ def runs(tmp_path_factory):
 def written(runs, tmp_path_factory):
     """The report and the folder it was written to; the runs are given in any order."""
     output = tmp_path_factory.mktemp("report")
-    return evaluate_seeds([runs[2], runs[0], runs[1]], output, resamples=200), output
+    return evaluate_runs([runs[2], runs[0], runs[1]], output, resamples=200), output
 
 
 def refusal(*arguments, **options):
     with pytest.raises(LungSRADError) as caught:
-        evaluate_seeds(*arguments, **options)
+        evaluate_runs(*arguments, **options)
     return str(caught.value)
 
 
@@ -201,7 +201,7 @@ def test_what_is_no_second_seed_is_refused(runs, tmp_path):
 
 
 def test_few_seeds_and_other_commits_are_pointed_out(runs, tmp_path):
-    report = evaluate_seeds(
+    report = evaluate_runs(
         [runs[0], write_run(tmp_path / "2", 2, results={"commit": "dead"})], tmp_path / "out", resamples=2
     )
     assert any("2 seeds are few" in caution for caution in report["cautions"])

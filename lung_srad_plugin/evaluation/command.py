@@ -1,4 +1,4 @@
-"""``lung-srad evaluate``: from a run, several seeds of it, a model or predictions to a report."""
+"""``lung-srad evaluate``: from a run, several seeds or folds of it, a model or predictions to a report."""
 
 import json
 import sys
@@ -6,12 +6,14 @@ from pathlib import Path
 
 from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.folds import are_folds, pool_folds
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
 from lung_srad_plugin.evaluation.predictions import read_predictions, write_predictions
 from lung_srad_plugin.evaluation.render import HEADLINE, render_html, render_markdown
 from lung_srad_plugin.evaluation.render_seeds import render_seeds_html, render_seeds_markdown
 from lung_srad_plugin.evaluation.report import build_report
-from lung_srad_plugin.evaluation.seeds import SeedRun, build_seeds_report, check_same_experiment
+from lung_srad_plugin.evaluation.same_experiment import ExperimentRun
+from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
 from lung_srad_plugin.hyperparams import experiment_settings
 from lung_srad_plugin.pages import format_interval, format_summary, format_value
@@ -75,19 +77,11 @@ def evaluate(
     """
     source, output = Path(source), Path(output)
     found = _load(source, manifest, data_root, labels_map, valid, windows, batch_size, device)
-    main = found.selections[0].table
-    report = build_report(found, resamples, confidence, seed, harmonic, _read_others(against, main.labels))
-    texts = {
-        "report.json": _json(report),
-        "report.md": render_markdown(report),
-        "report.html": render_html(report),
-    }
-    said = {} if manifest is None or source.is_file() else {"predictions.csv": main}
-    _write(output, texts, said)
-    return report
+    said = {} if manifest is None or source.is_file() else {"predictions.csv": found.selections[0].table}
+    return _report(found, output, against, resamples, confidence, seed, harmonic, said)
 
 
-def evaluate_seeds(
+def evaluate_runs(
     runs,
     output,
     manifest=None,
@@ -103,14 +97,17 @@ def evaluate_seeds(
     batch_size=8,
     device=None,
 ):
-    """Evaluate the runs of one experiment over several seeds together, and write one report.
+    """Evaluate several runs of one experiment together, and write one report.
 
-    With a manifest, ``predictions_seed_<seed>.csv`` of each model is written too.
+    Runs that differ in their seed give mean, standard deviation and each seed; with a manifest,
+    ``predictions_seed_<seed>.csv`` of each model is written too. Runs that are the folds of a cross-validation (split
+    ``kfold``, or ``device`` with another device left out each time) are pooled: each cycle is answered by the model
+    that was trained without it, and ``predictions.csv`` has them all.
 
     Arguments
     ---------
     runs : sequence of (str or Path)
-        The output folders of training runs that differ in their seed alone, two or more.
+        The output folders of training runs, two or more.
     output, manifest, data_root, labels_map, valid, windows, against, resamples, confidence, seed, harmonic, batch_size,
     device
         As in ``evaluate``, for each run.
@@ -118,31 +115,36 @@ def evaluate_seeds(
     Returns
     -------
     dict
-        The report, as in ``report.json``.
+        The report, as in ``report.json``; over seeds it has ``seeds``.
 
     Raises
     ------
     LungSRADError
-        As ``evaluate``; where a folder holds no finished run, or runs differ in more than their seed.
+        As ``evaluate``; where a folder holds no finished run, runs differ in more than their seed or fold, or folds are
+        missing or given a manifest.
     """
     runs, output = [Path(run) for run in runs], Path(output)
     if len(runs) < 2:
         raise LungSRADError(f"{len(runs)} runs: expected two or more; a single one has a report of its own")
     for run in runs:
         if not is_run(run):
+            raise LungSRADError(f"{run}: not the output folder of a finished training run; among several, each is one")
+    found = [
+        ExperimentRun(
+            run,
+            _load(run, manifest, data_root, labels_map, valid, windows, batch_size, device),
+            experiment_settings(run / "hyperparams.yaml", {}),
+        )
+        for run in runs
+    ]
+    if are_folds(found):
+        if manifest is not None:
             raise LungSRADError(
-                f"{run}: not the output folder of a finished training run; over seeds, each must be one"
+                f"{manifest}: the folds of a cross-validation answer their own test cycles; leave it out"
             )
-    found = check_same_experiment(
-        [
-            SeedRun(
-                run,
-                _load(run, manifest, data_root, labels_map, valid, windows, batch_size, device),
-                experiment_settings(run / "hyperparams.yaml", {}),
-            )
-            for run in runs
-        ]
-    )
+        pooled = pool_folds(found)
+        said = {"predictions.csv": pooled.selections[0].table}
+        return _report(pooled, output, against, resamples, confidence, seed, harmonic, said)
     others = _read_others(against, found[0].source.selections[0].table.labels)
     report = build_seeds_report(found, resamples, confidence, seed, harmonic, others)
     texts = {
@@ -155,8 +157,31 @@ def evaluate_seeds(
     return report
 
 
-def print_report(report, output):
-    """Print the headline of a report and where to read on."""
+def _report(source, output, against, resamples, confidence, seed, harmonic, predictions):
+    """Build and write the report of a ``Source``, with predictions by name of file."""
+    others = _read_others(against, source.selections[0].table.labels)
+    report = build_report(source, resamples, confidence, seed, harmonic, others)
+    texts = {
+        "report.json": _json(report),
+        "report.md": render_markdown(report),
+        "report.html": render_html(report),
+    }
+    _write(output, texts, predictions)
+    return report
+
+
+def print_summary(report, output):
+    """Print the headline of a report, of one source or over seeds, and where to read on."""
+    if "seeds" in report:
+        _print_seeds(report)
+    else:
+        _print_one(report)
+    for caution in report["cautions"]:
+        print(f"note: {caution}")
+    print(Path(output) / "report.html")
+
+
+def _print_one(report):
     evaluation, main = report["evaluation"], report["selections"][0]
     print(f"{report['title']} on {report['data']}: {evaluation['cycles']} cycles of {evaluation['patients']} patients")
     optimistic = " (optimistic: picked on these cycles)" if main["optimistic"] else ""
@@ -166,13 +191,9 @@ def print_report(report, output):
         if name in evaluation["measures"]:
             value = format_interval(evaluation["measures"][name], definition["unit"])
             print(f"  {definition['title']:<34}{value}{' ' + definition['unit'] if definition['unit'] else ''}")
-    for caution in report["cautions"]:
-        print(f"note: {caution}")
-    print(Path(output) / "report.html")
 
 
-def print_seeds_report(report, output):
-    """Print the headline of a report over seeds and where to read on."""
+def _print_seeds(report):
     print(f"{report['title']} on {report['data']}: {report['cycles']} cycles of {report['patients']} patients")
     print(f"seeds {', '.join(map(str, report['seeds']))}: mean ± standard deviation (each seed)")
     _print_protocol(report)
@@ -182,9 +203,6 @@ def print_seeds_report(report, output):
             summary, definition = selection["measures"][name], report["definitions"][name]
             each = ", ".join(format_value(value, decimals=2) for value in summary["values"].values())
             print(f"  {definition['title']:<34}{format_summary(summary)} {definition['unit']}  ({each})")
-    for caution in report["cautions"]:
-        print(f"note: {caution}")
-    print(Path(output) / "report.html")
 
 
 def _print_protocol(report):

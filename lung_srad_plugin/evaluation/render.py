@@ -25,6 +25,7 @@ TITLES = {
     "mode": "Acquisition mode",
     "filter": "Filter of the stethoscope",
     "original_label": "Label in the data set",
+    "fold": "Fold of the cross-validation",
 }
 
 

@@ -14,7 +14,7 @@ from lung_srad_plugin.evaluation.summary import GROUPED_BY, evaluate_predictions
 from lung_srad_plugin.provenance import package_versions, source_commit
 
 # Columns that split the cycles into groups where they are there and not blank.
-GROUPS = (*GROUPED_BY, "mode", "filter", "original_label")
+GROUPS = (*GROUPED_BY, "mode", "filter", "original_label", "fold")
 
 # What a reader must know of a column.
 GROUP_NOTES = {
@@ -66,6 +66,7 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
         "paired": _paired(source, against or {}, how),
         "curves": _curves(main.table),
         "calibration": _calibration(main),
+        "uncalibrated": source.uncalibrated,
         "operating_points": _operating_points(main, how),
         "definitions": {name: asdict(told) for name, told in MEASURES.items()},
         "protocol": source.protocol,

@@ -1,96 +1,16 @@
-"""One experiment over several seeds: which runs belong together, and their mean, deviation and every seed."""
+"""One experiment over several seeds: mean, deviation and every seed."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
-from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
 from lung_srad_plugin.evaluation.compare import mean_with_intervals, over_seeds, paired_difference
 from lung_srad_plugin.evaluation.measures import MEASURES, measure, measure_classes
-from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
 from lung_srad_plugin.evaluation.summary import plain
-from lung_srad_plugin.hyperparams import differing_settings
 from lung_srad_plugin.metrics import confusion_counts
-from lung_srad_plugin.pages import format_fact
 from lung_srad_plugin.provenance import package_versions, source_commit
 
-# Settings in which runs of one experiment may differ. What is read is known by its checksum, not by its place.
-FREE_SETTINGS = frozenset(
-    (
-        *(
-            "seed",
-            "data_folder",
-            "output_folder",
-            "save_folder",
-            "feature_folder",
-            "train_csv",
-            "valid_csv",
-            "test_csv",
-        ),
-        *("pretrained", "pretrained_sha256", "scan_backend", "gradient_checkpointing", "num_workers"),
-        *("train_loader_kwargs", "valid_loader_kwargs", "test_loader_kwargs", "report_test_selected", "report_train"),
-    )
-)
 FEW_SEEDS = 3
-SHOWN_SETTINGS = 6
-
-
-@dataclass(frozen=True)
-class SeedRun:
-    """A run among those of several seeds.
-
-    Arguments
-    ---------
-    folder : Path
-        Its output folder.
-    source : Source
-        What it says of the cycles evaluated.
-    settings : dict
-        Of its experiment, as of ``experiment_settings``.
-    """
-
-    folder: Path
-    source: Source
-    settings: dict
-
-    @property
-    def seed(self):
-        """The seed of its training."""
-        return self.source.facts["seed"]
-
-
-def check_same_experiment(runs):
-    """Return the runs in the order of their seeds, after making sure that nothing else distinguishes them.
-
-    Arguments
-    ---------
-    runs : sequence of SeedRun
-
-    Returns
-    -------
-    list of SeedRun
-
-    Raises
-    ------
-    LungSRADError
-        Listing every run that repeats a seed, or differs from the first one in experiment, labels, split, manifests,
-        rules that picked its epochs, pretrained weights, precision, or settings.
-    """
-    first, *others = runs
-    problems, seen = [], {}
-    for run in runs:
-        if seen.setdefault(run.seed, run) is not run:
-            problems.append(f"{run.folder}: seed {run.seed}, which {seen[run.seed].folder} has too")
-    expected = _identity(first)
-    for run in others:
-        for what, value in _identity(run).items():
-            if value != expected[what]:
-                problems.append(f"{run.folder}: {what} {value}; in {first.folder} {expected[what]}")
-        problems += _differing(run, first)
-    if problems:
-        told = "\n  ".join(problems)
-        raise LungSRADError(f"these are not runs of one experiment that differ in their seed alone:\n  {told}")
-    return sorted(runs, key=lambda run: run.seed)
 
 
 def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
@@ -98,8 +18,8 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
 
     Arguments
     ---------
-    runs : sequence of SeedRun
-        As of ``check_same_experiment``, on the same cycles.
+    runs : sequence of ExperimentRun
+        That differ in their seed alone, on the same cycles.
     resamples, confidence, seed
         As in ``bootstrap``.
     harmonic : bool
@@ -116,8 +36,10 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
     Raises
     ------
     LungSRADError
-        Where predictions have no patients, or are not of the same cycles.
+        Where the runs differ in more than their seed, predictions have no patients, or are not of the same cycles.
     """
+    check_same_experiment(runs, "seed", lambda run: run.seed)
+    runs = sorted(runs, key=lambda run: run.seed)
     how = {"resamples": resamples, "confidence": confidence, "seed": seed}
     source = runs[0].source
     rules = [selection.rule for selection in source.selections]
@@ -155,30 +77,6 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
     report["cautions"] = _cautions(report, source, chosen[rules[0]])
     report["not_comparable"] = not_comparable(source, several_seeds=True)
     return plain(report)
-
-
-def _identity(run):
-    """Return what must be the same in all runs, in the words of a message."""
-    protocol, pretrained = run.source.protocol, run.source.facts.get("pretrained") or {}
-    hashes = protocol.get("sha256", {})
-    return {
-        "experiment": run.source.facts["experiment"],
-        "labels": ", ".join(run.source.selections[0].table.labels),
-        "split": protocol.get("split"),
-        "hash of the split": protocol.get("split_sha256"),
-        **{f"hash of {part}.csv": hashes.get(part) for part in ("train", "valid", "test")},
-        "epochs picked by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
-        "hash of the pretrained weights": pretrained.get("sha256"),
-        "precision": format_fact(run.source.facts.get("precision", {})),
-    }
-
-
-def _differing(run, first):
-    ours, theirs = ({k: v for k, v in one.settings.items() if k not in FREE_SETTINGS} for one in (run, first))
-    keys = list(differing_settings(ours, theirs)) + [key for key in theirs if key not in ours]
-    told = [f"{key} {ours.get(key, 'absent')}, not {theirs.get(key, 'absent')}" for key in keys[:SHOWN_SETTINGS]]
-    more = f", and {len(keys) - SHOWN_SETTINGS} more" if len(keys) > SHOWN_SETTINGS else ""
-    return [f"{run.folder}: {'; '.join(told)}{more} as in {first.folder}"] if keys else []
 
 
 def _selection(rule, by_seed, measures, how, harmonic):

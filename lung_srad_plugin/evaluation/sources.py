@@ -30,7 +30,8 @@ class Selection:
         ``valid``, ``last`` or ``test``; for a file of predictions ``given``.
     text : str
         The rule in words.
-    epoch : int or None
+    epoch : int, str or None
+        Of a cross-validation, those of all folds.
     optimistic : bool
         Whether the cycles evaluated here picked the epoch.
     table : PredictionTable
@@ -42,7 +43,7 @@ class Selection:
 
     rule: str
     text: str
-    epoch: int | None
+    epoch: int | str | None
     optimistic: bool
     table: PredictionTable
     calibration: dict | None = None
@@ -73,6 +74,8 @@ class Source:
         The data set's label to the model's, or to None for what was left out.
     left_out : dict
         By the data set's label, how many rows the mapping left out.
+    uncalibrated : str
+        Why a selection has no calibration and no operating points, where it has none.
     """
 
     name: str
@@ -84,6 +87,7 @@ class Source:
     cautions: list = field(default_factory=list)
     labels_map: dict | None = None
     left_out: dict = field(default_factory=dict)
+    uncalibrated: str = "there were no validation cycles apart from the evaluated ones to fit it on"
 
 
 def is_run(folder):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lung_srad_plugin.datasets.kauh import MIXED_CHOICES, prepare_kauh
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.command import evaluate, print_report
+from lung_srad_plugin.evaluation.command import evaluate, print_summary
 
 
 def main():
@@ -39,7 +39,7 @@ def main():
     except LungSRADError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    print_report(report, arguments.output)
+    print_summary(report, arguments.output)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+"""Which training runs belong together: those that differ in nothing but what is varied on purpose."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.hyperparams import differing_settings
+from lung_srad_plugin.pages import format_fact
+
+# Settings that change no result, or whose effect is known by a checksum: what is read is not known by its place.
+FREE_SETTINGS = frozenset(
+    (
+        *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
+        *("pretrained", "pretrained_sha256", "scan_backend", "gradient_checkpointing", "num_workers"),
+        *("train_loader_kwargs", "valid_loader_kwargs", "test_loader_kwargs", "report_test_selected", "report_train"),
+    )
+)
+SHOWN_SETTINGS = 6
+
+
+@dataclass(frozen=True)
+class ExperimentRun:
+    """A run among those of one experiment.
+
+    Arguments
+    ---------
+    folder : Path
+        Its output folder.
+    source : Source
+        What it says of the cycles evaluated.
+    settings : dict
+        Of its experiment, as of ``experiment_settings``.
+    """
+
+    folder: Path
+    source: Source
+    settings: dict
+
+    @property
+    def seed(self):
+        """The seed of its training."""
+        return self.source.facts["seed"]
+
+
+def check_same_experiment(runs, varied, by_run, same_split=True):
+    """Refuse runs that differ in more than what is varied, or repeat it.
+
+    Arguments
+    ---------
+    runs : sequence of ExperimentRun
+    varied : str
+        The setting that they differ in, such as ``seed``.
+    by_run : callable
+        Its value in a run.
+    same_split : bool
+        Whether they must be of one split and the same manifests.
+
+    Raises
+    ------
+    LungSRADError
+        Listing every run that repeats a value, or differs from the first one in experiment, labels, split, manifests,
+        rules that picked its epochs, pretrained weights, precision, or settings.
+    """
+    first, *others = runs
+    problems, seen = [], {}
+    for run in runs:
+        value = by_run(run)
+        if seen.setdefault(value, run) is not run:
+            problems.append(f"{run.folder}: {varied} {value}, which {seen[value].folder} has too")
+    expected = _identity(first, same_split)
+    for run in others:
+        for what, value in _identity(run, same_split).items():
+            if value != expected[what]:
+                problems.append(f"{run.folder}: {what} {value}; in {first.folder} {expected[what]}")
+        problems += _differing(run, first, varied)
+    if problems:
+        told = "\n  ".join(problems)
+        raise LungSRADError(f"these are not runs of one experiment that differ in their {varied} alone:\n  {told}")
+
+
+def _identity(run, same_split):
+    """Return what must be the same in all runs, in the words of a message."""
+    protocol, pretrained = run.source.protocol, run.source.facts.get("pretrained") or {}
+    hashes = protocol.get("sha256", {})
+    split = {
+        "split": protocol.get("split"),
+        "hash of the split": protocol.get("split_sha256"),
+        **{f"hash of {part}.csv": hashes.get(part) for part in ("train", "valid", "test")},
+    }
+    return {
+        "experiment": run.source.facts["experiment"],
+        "labels": ", ".join(run.source.selections[0].table.labels),
+        **(split if same_split else {}),
+        "epochs picked by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
+        "hash of the pretrained weights": pretrained.get("sha256"),
+        "precision": format_fact(run.source.facts.get("precision", {})),
+    }
+
+
+def _differing(run, first, varied):
+    ours, theirs = (
+        {key: value for key, value in one.settings.items() if key not in FREE_SETTINGS and key != varied}
+        for one in (run, first)
+    )
+    keys = list(differing_settings(ours, theirs)) + [key for key in theirs if key not in ours]
+    told = [f"{key} {ours.get(key, 'absent')}, not {theirs.get(key, 'absent')}" for key in keys[:SHOWN_SETTINGS]]
+    more = f", and {len(keys) - SHOWN_SETTINGS} more" if len(keys) > SHOWN_SETTINGS else ""
+    return [f"{run.folder}: {'; '.join(told)}{more} as in {first.folder}"] if keys else []
