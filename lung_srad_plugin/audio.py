@@ -17,6 +17,9 @@ from lung_srad_plugin.errors import LungSRADError
 
 FADE_SECONDS = 1 / 16
 
+# Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
+MAX_FILTER = 8_000_000
+
 
 def load_recording(path, sample_rate=16000):
     """Read a recording as one channel at the wanted sample rate, without any fade.
@@ -36,7 +39,7 @@ def load_recording(path, sample_rate=16000):
     Raises
     ------
     LungSRADError
-        Where the file is absent, not readable as audio, empty, or holds NaN or infinite samples.
+        Where the file is absent, not readable as audio, empty, holds NaN or infinite samples, or its rate is too odd.
 
     Example
     -------
@@ -60,6 +63,7 @@ def load_recording(path, sample_rate=16000):
     recording = torch.from_numpy(samples).mean(dim=1)
     if not torch.isfinite(recording).all():
         raise LungSRADError(f"{path}: the audio holds NaN or infinite samples; expected finite ones")
+    resampling_ratio(native_rate, sample_rate, path)
     if native_rate != sample_rate:
         # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
         # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.
@@ -67,6 +71,36 @@ def load_recording(path, sample_rate=16000):
 
         recording = Resample(native_rate, sample_rate)(recording)
     return recording
+
+
+def resampling_ratio(native_rate, sample_rate, path):
+    """Return how many samples before become how many after resampling, in lowest terms.
+
+    Arguments
+    ---------
+    native_rate, sample_rate : int
+        Before and after, in Hz.
+    path : str or Path
+        Of the recording, for the message.
+
+    Raises
+    ------
+    LungSRADError
+        Where the two are so odd that the filter between them would not fit the memory.
+
+    Example
+    -------
+    >>> resampling_ratio(44100, 16000, "breath.wav")
+    (441, 160)
+    """
+    divisor = math.gcd(native_rate, sample_rate)
+    old, new = native_rate // divisor, sample_rate // divisor
+    if old * new > MAX_FILTER:
+        raise LungSRADError(
+            f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; resample the file to a usual rate "
+            f"first, for example: ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
+        )
+    return old, new
 
 
 def fade(waveforms, sample_rate=16000, fade_in=FADE_SECONDS, fade_out=FADE_SECONDS):

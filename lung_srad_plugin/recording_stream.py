@@ -10,15 +10,12 @@ from pathlib import Path
 import soundfile
 import torch
 
-from lung_srad_plugin.audio import FADE_SECONDS
+from lung_srad_plugin.audio import FADE_SECONDS, resampling_ratio
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.input_checks import MIN_SECONDS, InputChecks
 from lung_srad_plugin.riff import missing_bytes
 
 BLOCK_SECONDS = 4.0
-
-# Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
-MAX_FILTER = 8_000_000
 
 
 class RecordingStream:
@@ -73,13 +70,7 @@ class RecordingStream:
                 f"{self.path}: lasts {self.duration:.3f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
                 "cycle that a model has learned from"
             )
-        divisor = math.gcd(self.native_rate, sample_rate)
-        self._old, self._new = self.native_rate // divisor, sample_rate // divisor
-        if self._old * self._new > MAX_FILTER:
-            raise LungSRADError(
-                f"{self.path}: {self.native_rate} Hz has no common measure with {sample_rate} Hz; resample the file "
-                f"to a usual rate first, for example: ffmpeg -i {self.path.name} -ar {sample_rate} resampled.wav"
-            )
+        self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.path)
         self.samples = math.ceil(self.frames * self._new / self._old)
         self.missing_bytes = missing_bytes(self.path)
 

@@ -59,6 +59,12 @@ def test_fade_equals_torchaudio():
     assert torch.equal(waveforms, before)
 
 
+def test_rates_without_common_measure_are_refused(tmp_path):
+    path = write(tmp_path / "odd.wav", np.zeros(44099), 44099)
+    with pytest.raises(LungSRADError, match=r"odd\.wav: 44099 Hz has no common measure with 16000 Hz.*ffmpeg"):
+        load_recording(path)
+
+
 def test_shape_cycle_fades_the_end_of_what_it_repeats():
     cycle = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).repeat_interleave(8)  # 1.5 s at 32 Hz: the fade has 2 samples
     shaped = shape_cycle(cycle, duration=2, sample_rate=32)
