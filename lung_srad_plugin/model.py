@@ -75,8 +75,9 @@ class LungSoundModel(nn.Module):
         plans : sequence of PatchMixPlan
             One for each mixed view, drawn for B maps of the encoder's (H, W).
         one_pass : bool
-            True encodes all views as one batch of ``B * (1 + len(plans))``; False one after another, in less memory.
-            The answers are equal, but for the encoder's own randomness (drop path).
+            True encodes all views as one batch of ``B * (1 + len(plans))``; False one after another, which is slower
+            and keeps as much for the backward pass. The answers are equal, but for the encoder's own randomness (drop
+            path).
 
         Returns
         -------
