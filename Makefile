@@ -15,9 +15,10 @@ DEMO := results/demo
 demo: $(VENV)/.installed
 	$(BIN)/lung-srad synthesize $(DEMO)/data --patients 40
 	$(BIN)/python recipes/ICBHI/train.py hparams/lung_srad_demo.yaml
-	$(BIN)/lung-srad classify $$(ls $(DEMO)/data/ICBHI_final_database/*.wav | tail -n 1) --annotations \
+	test=$$(grep test$$ $(DEMO)/data/ICBHI_challenge_train_test.txt | cut -f 1 | sort | tail -n 1) && \
+	$(BIN)/lung-srad classify $(DEMO)/data/ICBHI_final_database/$$test.wav --annotations \
 		--model $(DEMO)/run/export --plot $(DEMO)/plots
-	@echo "Pictures: $(DEMO)/run/confusion_valid.png, $(DEMO)/run/training.png, $(DEMO)/plots"
+	@echo "Look at: $(DEMO)/run/report/report.html, $(DEMO)/run/training.png, $(DEMO)/plots"
 
 test: lint
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
