@@ -96,7 +96,7 @@ def make_step(way, batch, arguments, folder):
     if way == "adam":
         brain.optimizer.param_groups[0]["fused"] = None
     if way == "compile":
-        brain.modules["model"].encoder.compile()
+        brain.modules["model"].encoder.compile(dynamic=False)
     context = no_scan if way == "floor" else nullcontext
 
     def step():

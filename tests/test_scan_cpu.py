@@ -208,3 +208,17 @@ def test_gradients_of_a_sequence_by_finite_differences():
 def test_fp64_is_computed_in_fp64():
     inputs = in_fp64(map_inputs(height=4, width=CHUNK))
     assert_equal_to_reference(cross_scan, cross_scan_reference, inputs, tolerance=1e-13)
+
+
+@pytest.mark.parametrize("scanned_before", [False, True])
+def test_torch_compile_leaves_the_scan_alone(scanned_before):
+    inputs = map_inputs(channels=LANES)
+
+    def double(*values):
+        return 2 * cross_scan(*values)
+
+    if scanned_before:
+        double(*inputs)
+    compiled = output_and_gradients(torch.compile(double, backend="aot_eager"), inputs)
+    for one, other in zip(compiled, output_and_gradients(double, inputs), strict=True):
+        assert torch.equal(one, other)

@@ -1,6 +1,8 @@
 """The selective scan for everybody: checks what is given and hands it to a backend."""
 
 import os
+import sys
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -249,7 +251,15 @@ def _interpreting():
 
 def _load(backend, function):
     # Imported on first use: numba and triton take a second or two to start.
-    return getattr(import_module(f"lung_srad_plugin.scan.{backend}"), f"{function}_{backend}")
+    found = getattr(import_module(f"lung_srad_plugin.scan.{backend}"), f"{function}_{backend}")
+    # Where torch.compile is at work it must not look into kernels that are compiled already. What says so imports
+    # torch._dynamo, a second that nobody else should pay.
+    return _opaque(found) if "torch._dynamo" in sys.modules else found
+
+
+@cache
+def _opaque(function):
+    return torch.compiler.disable(function)
 
 
 def _check_rank(name, tensor, rank, shape):
