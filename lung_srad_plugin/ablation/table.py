@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from lung_srad_plugin.ablation.grid import FIGURES
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS
+from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS, patients_in_both
 from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
 from lung_srad_plugin.evaluation.measures import measure_classes
 from lung_srad_plugin.evaluation.predictions import read_predictions
@@ -159,8 +159,7 @@ def _split(protocol):
 
 
 def _shared_patients(protocol):
-    pairs = {pair.replace("_", " and "): patients for pair, patients in protocol["patients_shared"].items() if patients}
-    return "; ".join(f"{pair}: {', '.join(patients)}" for pair, patients in pairs.items())
+    return "; ".join(f"{pair}: {patients}" for pair, patients in patients_in_both(protocol).items() if patients)
 
 
 def _notes(grid, finished, results, test):

@@ -4,6 +4,27 @@
 FEW_PATIENTS = 20
 
 
+def patients_in_both(protocol):
+    """Return the patients in two parts of the data: by pair in words, the patients in words, blank where none is.
+
+    Arguments
+    ---------
+    protocol : dict
+        As in ``results.json``; ``{}`` where nothing is known.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> patients_in_both({"patients_shared": {"train_valid": [], "train_test": ["156", "218"]}})
+    {'train and valid': '', 'train and test': '156, 218'}
+    """
+    shared = protocol.get("patients_shared", {})
+    return {pair.replace("_", " and "): ", ".join(patients) for pair, patients in shared.items()}
+
+
 def one_answer_cautions(who, labels, confusion):
     """Point out a model that calls every cycle the same.
 
@@ -50,13 +71,10 @@ def data_cautions(source, patients, support):
     """
     protocol = source.protocol if source.of_training else {}  # else it speaks of other cycles
     cautions = []
-    for pair, shared in protocol.get("patients_shared", {}).items():
-        one, other = pair.split("_")
+    for pair, shared in patients_in_both(protocol).items():
         # Where the validation cycles are the test cycles, that is said of the selection.
-        if shared and not (pair == "valid_test" and protocol.get("valid_is_test")):
-            cautions.append(
-                f"Patients in both {one} and {other}: {', '.join(shared)}. What the model learned of them may help."
-            )
+        if shared and not (pair == "valid and test" and protocol.get("valid_is_test")):
+            cautions.append(f"Patients in both {pair}: {shared}. What the model learned of them may help.")
     if protocol.get("valid_is_test"):
         cautions.append(
             "The validation cycles were the test cycles, as in the published protocol: the test set picked the epoch, "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.cautions import patients_in_both
 from lung_srad_plugin.evaluation.folds import are_folds, pool_folds
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
 from lung_srad_plugin.evaluation.predictions import read_predictions, write_predictions
@@ -212,8 +213,8 @@ def _print_protocol(report):
         where = "" if report["of_training"] else " of the model's training"
         sha256 = f", SHA-256 {protocol['split_sha256']}" if protocol.get("split_sha256") else ""
         print(f"split{where}: {protocol['split']}{sha256}")
-    for pair, patients in protocol.get("patients_shared", {}).items():
-        print(f"  patients in {pair.replace('_', ' and ')}: {', '.join(patients) or 'none'}")
+    for pair, patients in patients_in_both(protocol).items():
+        print(f"  patients in {pair}: {patients or 'none'}")
     if report["labels_map"] is not None:
         for label, target in report["labels_map"].items():
             print(f"  label {label!r} read as {target if target is not None else 'nothing: left out'}")

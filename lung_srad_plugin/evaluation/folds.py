@@ -43,7 +43,7 @@ def pool_folds(runs):
     """
     split = runs[0].settings["split"]
     varied = VARIED[split]
-    check_same_experiment(runs, varied, lambda run: run.settings[varied], same_split=False)
+    check_same_experiment(runs, varied, same_split=False)
     runs = sorted(runs, key=lambda run: run.settings[varied])
     names = [str(run.settings[varied]) for run in runs]
     if split == "kfold":
@@ -62,7 +62,7 @@ def pool_folds(runs):
     facts = {key: value for key, value in sources[0].facts.items() if all(s.facts.get(key) == value for s in sources)}
     return Source(
         name=sources[0].name,
-        data=f"{sources[0].data}, {title}",
+        data=sources[0].data,
         selections=selections,
         protocol={
             "split": title,

@@ -2,6 +2,7 @@
 
 import math
 
+from lung_srad_plugin.evaluation.cautions import patients_in_both
 from lung_srad_plugin.evaluation.charts import line_chart, whisker
 from lung_srad_plugin.pages import format_value, render
 
@@ -75,7 +76,7 @@ def shared_context(report, measured):
         "headline": [name for name in HEADLINE if name in measures],
         "columns": COLUMNS,
         "short": SHORT,
-        "pairs": _pairs(report),
+        "pairs": {pair: patients or "none" for pair, patients in patients_in_both(report["protocol"]).items()},
     }
 
 
@@ -93,12 +94,6 @@ def _recall(name):
     label = name.removeprefix("recall_")
     definition = f"{label} cycles called {label} / {label} cycles"
     return {"title": f"Recall, {label}", "unit": "%", "definition": definition, "source": ""}
-
-
-def _pairs(report):
-    """Patients in two parts, in words."""
-    shared = report["protocol"].get("patients_shared", {})
-    return {pair.replace("_", " and "): ", ".join(patients) or "none" for pair, patients in shared.items()}
 
 
 def _charts(report):

@@ -43,7 +43,7 @@ class ExperimentRun:
         return self.source.facts["seed"]
 
 
-def check_same_experiment(runs, varied, by_run, same_split=True):
+def check_same_experiment(runs, varied, same_split=True):
     """Refuse runs that differ in more than what is varied, or repeat it.
 
     Arguments
@@ -51,8 +51,6 @@ def check_same_experiment(runs, varied, by_run, same_split=True):
     runs : sequence of ExperimentRun
     varied : str
         The setting that they differ in, such as ``seed``.
-    by_run : callable
-        Its value in a run.
     same_split : bool
         Whether they must be of one split and the same manifests.
 
@@ -65,7 +63,7 @@ def check_same_experiment(runs, varied, by_run, same_split=True):
     first, *others = runs
     problems, seen = [], {}
     for run in runs:
-        value = by_run(run)
+        value = run.settings[varied]
         if seen.setdefault(value, run) is not run:
             problems.append(f"{run.folder}: {varied} {value}, which {seen[value].folder} has too")
     expected = _identity(first, same_split)

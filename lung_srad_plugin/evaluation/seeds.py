@@ -38,7 +38,7 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
     LungSRADError
         Where the runs differ in more than their seed, predictions have no patients, or are not of the same cycles.
     """
-    check_same_experiment(runs, "seed", lambda run: run.seed)
+    check_same_experiment(runs, "seed")
     runs = sorted(runs, key=lambda run: run.seed)
     how = {"resamples": resamples, "confidence": confidence, "seed": seed}
     source = runs[0].source
