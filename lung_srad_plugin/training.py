@@ -1,6 +1,5 @@
 """The recipe: from a hyperparameter file to a trained model, its scores and the folder to classify with."""
 
-import contextlib
 import json
 import sys
 import time
@@ -10,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import speechbrain as sb
-import torch
 from rich.console import Console
 from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process, run_on_main
@@ -30,6 +28,7 @@ from lung_srad_plugin.export import export_checkpoint
 from lung_srad_plugin.hyperparams import load_experiment, read_experiment
 from lung_srad_plugin.losses import class_weights
 from lung_srad_plugin.pretrained import load_pretrained
+from lung_srad_plugin.processes import join_process_group, leave_process_group
 from lung_srad_plugin.provenance import file_sha256, package_versions, peak_memory_megabytes, source_commit
 from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
 
@@ -63,7 +62,7 @@ def train(arguments):
     began = time.time()
     file, run_opts, overrides = _parse(arguments)
     base, changes = read_experiment(file, overrides)
-    sb.utils.distributed.ddp_init_group(run_opts)
+    join_process_group(run_opts)
     hparams = load_experiment(base, changes)
     sb.create_experiment_directory(
         hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
@@ -259,6 +258,5 @@ def main(arguments):
             Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
         return 2
     finally:
-        with contextlib.suppress(AssertionError, ValueError):
-            torch.distributed.destroy_process_group()
+        leave_process_group()
     return 0
