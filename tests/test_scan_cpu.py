@@ -1,5 +1,9 @@
 import functools
 import math
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +18,7 @@ from scan_cases import (
     sequence_inputs,
 )
 
+import lung_srad_plugin
 from lung_srad_plugin.scan.cpu_steps import CHUNK
 from lung_srad_plugin.scan.cpu_vectors import LANES
 from lung_srad_plugin.scan.reference import cross_scan_reference, selective_scan_reference
@@ -222,3 +227,26 @@ def test_torch_compile_leaves_the_scan_alone(scanned_before):
     compiled = output_and_gradients(torch.compile(double, backend="aot_eager"), inputs)
     for one, other in zip(compiled, output_and_gradients(double, inputs), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_change_in_any_file_compiles_the_kernels_anew(tmp_path):
+    """An updated package must not run what was compiled from the one before it, which numba keeps beside it."""
+    package = Path(lung_srad_plugin.__file__).parent
+    shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        "import torch; from lung_srad_plugin import selective_scan; one = torch.ones(1, 1, 1); "
+        "print(selective_scan(one, 0 * one, -one[0], one, one, delta_softplus=True).item())"
+    )
+
+    def run():
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=240)
+        return float(done.stdout)
+
+    assert run() == pytest.approx(math.log(2))
+    maths = tmp_path / package.name / "scan" / "cpu_maths.py"
+    text = maths.read_text(encoding="utf-8")
+    changed = text.replace("at_least(d, _ZERO)", "at_least(d, _ONE)")
+    assert changed != text
+    maths.write_text(changed, encoding="utf-8")
+    assert run() == pytest.approx(math.log(2) + 1)

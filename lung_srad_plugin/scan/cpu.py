@@ -1,7 +1,6 @@
 """The scan on a CPU, compiled by numba for the processor at hand."""
 
 import logging
-import math
 from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
@@ -94,7 +93,6 @@ class _Scan(torch.autograd.Function):
         x = _readable(x, wide).contiguous()
         weight = None if weight is None else weight.to(wide).contiguous()
         A, bias = A.to(wide).mT.contiguous(), bias.to(wide).contiguous()
-        rate = A * math.log2(math.e)
         D = D.to(wide).sum(0)
         batch, length, traversals, rank = steps.shape
         in_order = (
@@ -108,15 +106,15 @@ class _Scan(torch.autograd.Function):
         kept = A.new_empty(batch, traversals, -(-length // CHUNK) if keep else 0, *A.shape[1:])
         steps, B, C = in_order
         slices = _slices(batch * x.shape[-1] // LANES, 2, length, like=A)
-        _run(cpu_forward.forward, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept, slices)
-        ctx.save_for_backward(x, steps, weight, B, C, rate, A, D, bias, kept)
+        _run(cpu_forward.forward, x, steps, weight, B, C, A, D, bias, use_softplus, order, y, keep, kept, slices)
+        ctx.save_for_backward(x, steps, weight, B, C, A, D, bias, kept)
         ctx.use_softplus, ctx.order = use_softplus, order
         return y.to(ctx.types[0])
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, dy):
-        x, steps, weight, B, C, rate, A, D, bias, kept = ctx.saved_tensors
+        x, steps, weight, B, C, A, D, bias, kept = ctx.saved_tensors
         dy = dy.to(x.dtype).contiguous()
         batch, traversals, length, rank = steps.shape
         groups = min(_GROUPS, x.shape[-1] // LANES)
@@ -130,7 +128,7 @@ class _Scan(torch.autograd.Function):
             dsteps = steps.new_zeros(groups, *steps.shape[:-1], rank + -rank % LANES)
             dweight = A.new_zeros(batch, *weight.shape)
         _run(
-            cpu_backward.backward, dy, x, steps, weight, B, C, rate, A, D, bias, ctx.use_softplus, ctx.order, kept,
+            cpu_backward.backward, dy, x, steps, weight, B, C, A, D, bias, ctx.use_softplus, ctx.order, kept,
             dx, dsteps, dweight, dB, dC, dA, dD, dbias, _slices(batch * groups, 3, length, like=A),
         )  # fmt: skip
         by_position = [A.new_empty(batch, length, traversals, size) for size in (rank, B.shape[2], B.shape[2])]

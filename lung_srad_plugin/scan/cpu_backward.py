@@ -1,12 +1,10 @@
-"""Numba kernel of the scan's gradients; shapes as in ``cpu_forward``.
-
-Numba's cache watches this file alone: touch it after a change in ``cpu_steps``, ``cpu_vectors`` or ``cpu_maths``.
-"""
+"""Numba kernel of the scan's gradients; shapes as in ``cpu_forward``."""
 
 import numpy as np
 from numba import njit, prange
 
-from lung_srad_plugin.scan.cpu_maths import decay, sigmoid, small_exponential, softplus
+from lung_srad_plugin.scan.cpu_cache import SOURCES
+from lung_srad_plugin.scan.cpu_maths import LOG2E, decay, sigmoid, small_exponential, softplus
 from lung_srad_plugin.scan.cpu_steps import CHUNK, gather_weight, read_steps
 from lung_srad_plugin.scan.cpu_vectors import LANES, fma, load, number, row_totals, store
 
@@ -84,11 +82,11 @@ def _add_to_weights(dweight, to_raw, steps, b, k, c, start, count):
 
 @njit
 def _backward_task(
-    b, group, c, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept,
+    b, group, c, dy, x, steps, weight, B, C, A, D, bias, use_softplus, order, kept,
     dx, dsteps, dweight, dB, dC, dA, dD, dbias, x_here, dy_here, dx_here,
 ):  # fmt: skip
     traversals, length = order.shape
-    states = rate.shape[1]
+    states = A.shape[1]
     raw = np.empty((CHUNK, LANES), bias.dtype)
     dt = np.empty((CHUNK, LANES), bias.dtype)
     slope = np.empty((CHUNK, LANES), bias.dtype)
@@ -128,7 +126,8 @@ def _backward_task(
             to_written[:] = 0
             to_dt[:] = 0
             for n in range(states):
-                rate_n = load(rate, (k, n, c))
+                A_n = load(A, (k, n, c))
+                rate_n = A_n * LOG2E
                 state = load(kept, (b, k, chunk, n, c))
                 for i in range(count):
                     store(before, (i, 0), state)
@@ -138,7 +137,6 @@ def _backward_task(
                 store(before, (count, 0), state)
 
                 to_state = load(carried, (n, 0))
-                A_n = load(A, (k, n, c))
                 dA_n = load(dA, (b, k, n, c))
                 for i in range(count - 1, -1, -1):
                     t = start + i
@@ -178,10 +176,10 @@ def _backward_task(
 
 @njit(parallel=True, nogil=True, cache=True)
 def backward(
-    dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept, dx, dsteps, dweight, dB, dC, dA, dD,
-    dbias, slices,
+    dy, x, steps, weight, B, C, A, D, bias, use_softplus, order, kept, dx, dsteps, dweight, dB, dC, dA, dD,
+    dbias, slices, sources=SOURCES,
 ):  # fmt: skip
-    """Gradients of ``forward`` given ``dy`` (b, p, c), with ``A`` (k, n, c).
+    """Gradients of ``forward`` given ``dy`` (b, p, c).
 
     A task is one clip and one group of channels. Fills ``dx`` (b, p, c) and, where ``weight`` is None, ``dsteps``
     (1, b, k, t, c). Adds to the rest, which is zero before, and which the caller adds up in a fixed order: over groups
@@ -199,6 +197,6 @@ def backward(
             b, group = task // groups, task % groups
             for block in range(group, blocks, groups):
                 _backward_task(
-                    b, group, block * LANES, dy, x, steps, weight, B, C, rate, A, D, bias, use_softplus, order, kept,
+                    b, group, block * LANES, dy, x, steps, weight, B, C, A, D, bias, use_softplus, order, kept,
                     dx, dsteps, dweight, dB, dC, dA, dD, dbias, x_here, dy_here, dx_here,
                 )  # fmt: skip

@@ -3,28 +3,28 @@
 Vectors run over channels, which are neighbours in memory, so that the recurrence needs no parallel prefix sum. A task
 is one clip and one vector of its channels, which is copied out of the map first: traversals along columns jump far in a
 map, and lines of the cache a power of two apart push each other out. No two tasks write the same number, so results do
-not depend on how many threads there are.
+not depend on how many threads there are, nor on which does what.
 
 Shapes: batch b, positions p, traversals k, steps t, states n, channels c (a multiple of ``LANES``), rank r.
 ``order[k, t]`` is the position that traversal ``k`` visits at step ``t``; ``steps``, ``B`` and ``C`` are in that order
-already (see ``cpu_order``). ``rate`` (k, n, c) is A / log 2. ``D`` (c,) is summed over traversals. ``weight`` is None
-where ``steps`` (b, k, t, c) holds the step sizes, or (k, r, c) where it holds their projections (b, k, t, r).
-
-Numba's cache watches this file alone: touch it after a change in ``cpu_steps``, ``cpu_vectors`` or ``cpu_maths``.
+already (see ``cpu_order``). ``A`` is (k, n, c); ``D`` (c,) is summed over traversals. ``weight`` is None where
+``steps`` (b, k, t, c) holds the step sizes, or (k, r, c) where it holds their projections (b, k, t, r).
 """
 
 import numpy as np
 from numba import njit, prange
 
-from lung_srad_plugin.scan.cpu_maths import decay, small_exponential, softplus
+from lung_srad_plugin.scan.cpu_cache import SOURCES
+from lung_srad_plugin.scan.cpu_maths import LOG2E, decay, small_exponential, softplus
 from lung_srad_plugin.scan.cpu_steps import CHUNK, gather_weight, read_steps
+from lung_srad_plugin.scan.cpu_tasks import take
 from lung_srad_plugin.scan.cpu_vectors import LANES, fma, load, number, store
 
 
 @njit
-def _forward_task(b, c, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept, x_here, y_here):
+def _forward_task(b, c, x, steps, weight, B, C, A, D, bias, use_softplus, order, y, keep, kept, x_here, y_here):
     traversals, length = order.shape
-    states = rate.shape[1]
+    states = A.shape[1]
     h = np.empty((states, LANES), bias.dtype)
     dt = np.empty((CHUNK, LANES), bias.dtype)
     written = np.empty((CHUNK, LANES), bias.dtype)
@@ -46,7 +46,7 @@ def _forward_task(b, c, x, steps, weight, B, C, rate, D, bias, use_softplus, ord
                 store(written, (i, 0), d * load(x_here, (number(order, (k, start + i)), 0)))
             for n in range(states):
                 state = load(h, (n, 0))
-                rate_n = load(rate, (k, n, c))
+                rate_n = load(A, (k, n, c)) * LOG2E
                 if keep:
                     store(kept, (b, k, start // CHUNK, n, c), state)
                 for i in range(count):
@@ -62,18 +62,18 @@ def _forward_task(b, c, x, steps, weight, B, C, rate, D, bias, use_softplus, ord
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def forward(x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept, slices):
+def forward(x, steps, weight, B, C, A, D, bias, use_softplus, order, y, keep, kept, slices, sources=SOURCES):
     """Scan: fills ``y`` (b, p, c) and, where ``keep``, the state before each chunk, ``kept`` (b, k, chunk, n, c).
 
     As many tasks run at a time as there are ``slices`` (worker, 2, p, LANES) for them to work in.
     """
     blocks = x.shape[2] // LANES
     tasks = x.shape[0] * blocks
-    workers = slices.shape[0]
-    for worker in prange(workers):
+    taken = np.zeros(1, np.int64)
+    for worker in prange(slices.shape[0]):
         x_here, y_here = slices[worker, 0], slices[worker, 1]
-        for task in range(worker, tasks, workers):
+        task = take(taken)
+        while task < tasks:
             b, c = task // blocks, task % blocks * LANES
-            _forward_task(
-                b, c, x, steps, weight, B, C, rate, D, bias, use_softplus, order, y, keep, kept, x_here, y_here
-            )
+            _forward_task(b, c, x, steps, weight, B, C, A, D, bias, use_softplus, order, y, keep, kept, x_here, y_here)
+            task = take(taken)

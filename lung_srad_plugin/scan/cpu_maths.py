@@ -19,19 +19,22 @@ from lung_srad_plugin.scan.cpu_vectors import (
     times_power_of_two,
 )
 
+LOG2E = math.log2(math.e)
+"""exp(t) is ``decay(t * LOG2E)``."""
+
 _f = np.float32
-_LOG2E = _f(math.log2(math.e))
-_LOG2E_REST = _f(math.log2(math.e) - float(_LOG2E))
+_LOG2E = _f(LOG2E)
+_LOG2E_REST = _f(LOG2E - float(_LOG2E))
 # Adding this to a number rounds it to an integer, which then sits in the low bits.
 _ROUND = _f(1.5 * 2**23)
 _ZERO, _ONE, _LOWEST, _HIGHEST, _SMALLEST_LOG = _f(0), _f(1), _f(-126), _f(128), _f(-87)
-# 2**r for r in [-1/2, 1/2] to 2e-9, and exactly 1 at 0, lest a long memory grow.
-_P1, _P2, _P3 = _f(0.6931471824645996), _f(0.24022646248340607), _f(0.05550328642129898)
-_P4, _P5, _P6 = _f(0.009618489071726799), _f(0.0013399930903688073), _f(0.0001534580806037411)
-# log(1 + e) / e for e in [0, 1] to 3e-8.
-_Q0, _Q1, _Q2 = _f(0.9999999403953552), _f(-0.4999949336051941), _f(0.3331909477710724)
-_Q3, _Q4, _Q5 = _f(-0.2484297752380371), _f(0.1910598874092102), _f(-0.1366320699453354)
-_Q6, _Q7, _Q8 = _f(0.07822549343109131), _f(-0.029504956677556038), _f(0.005232624243944883)
+# 2**r for r in [-1/2, 1/2] to 1e-7, and exactly 1 at 0, lest a long memory grow.
+_P1, _P2, _P3 = _f(0.6931470036506653), _f(0.24022242426872253), _f(0.05550733581185341)
+_P4, _P5 = _f(0.009671512991189957), _f(0.001326472731307149)
+# log(1 + e) / e for e in [0, 1] to 2e-7.
+_Q0, _Q1, _Q2 = _f(0.9999998211860657), _f(-0.4999740421772003), _f(0.33275479078292847)
+_Q3, _Q4, _Q5 = _f(-0.24495463073253632), _f(0.1774524301290512), _f(-0.10768172889947891)
+_Q6, _Q7 = _f(0.04408964142203331), _f(-0.008539210073649883)
 
 _power_of_two = lane_by_lane(lambda t: 2.0**t)
 _exponential_of_minus_size = lane_by_lane(lambda d: math.exp(-abs(d)))
@@ -89,7 +92,7 @@ def _softplus(d, e):
     if d.dtype == types.float32:
 
         def single(d, e):
-            ratio = fma(fma(fma(fma(e, _Q8, _Q7), e, _Q6), e, _Q5), e, _Q4)
+            ratio = fma(fma(fma(e, _Q7, _Q6), e, _Q5), e, _Q4)
             ratio = fma(fma(fma(fma(ratio, e, _Q3), e, _Q2), e, _Q1), e, _Q0)
             return fma(e, ratio, at_least(d, _ZERO))
 
@@ -99,5 +102,5 @@ def _softplus(d, e):
 
 @njit
 def _power(rounded, r):
-    fraction = fma(fma(fma(fma(fma(fma(r, _P6, _P5), r, _P4), r, _P3), r, _P2), r, _P1), r, _ONE)
+    fraction = fma(fma(fma(fma(fma(r, _P5, _P4), r, _P3), r, _P2), r, _P1), r, _ONE)
     return times_power_of_two(fraction, rounded)

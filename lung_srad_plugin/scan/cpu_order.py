@@ -5,11 +5,12 @@ In that order the scan reads and writes memory from one end to the other, whatev
 
 from numba import njit, prange
 
+from lung_srad_plugin.scan.cpu_cache import SOURCES
 from lung_srad_plugin.scan.cpu_vectors import number
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def to_scan_order(steps, B, C, order, steps_out, B_out, C_out):
+def to_scan_order(steps, B, C, order, steps_out, B_out, C_out, sources=SOURCES):
     """Put by step what is given by position.
 
     Fills ``steps_out`` (b, k, t, r) from ``steps`` (b, p, k, r), ``B_out`` and ``C_out`` (b, k, n, t) from ``B`` and
@@ -28,7 +29,7 @@ def to_scan_order(steps, B, C, order, steps_out, B_out, C_out):
 
 
 @njit(parallel=True, nogil=True, cache=True)
-def to_map_order(steps, B, C, order, steps_out, B_out, C_out):
+def to_map_order(steps, B, C, order, steps_out, B_out, C_out, sources=SOURCES):
     """Put by position what is given by step, summed over groups, in their order.
 
     Fills ``steps_out`` (b, p, k, r) from ``steps`` (group, b, k, t, r or more), ``B_out`` and ``C_out`` (b, p, k, n)

@@ -122,14 +122,15 @@ def minus_absolute(typing, vector):
 def times_power_of_two(typing, vector, rounded):
     """``vector`` (fp32) times 2**n, where ``rounded`` is n + 1.5 * 2**23: n then sits in its low bits.
 
-    n from -126 to 128; 128 gives infinity.
+    n is added to the exponent, which must stay one of a number: ``vector`` positive, the product not below 2**-126 and
+    not above 2**128, which is infinity.
     """
 
     def generate(context, builder, signature, arguments):
         bits = ir.VectorType(ir.IntType(32), LANES)
         exponent = builder.shl(builder.bitcast(arguments[1], bits), ir.Constant(bits, [23] * LANES))
-        power = builder.add(exponent, ir.Constant(bits, [0x3F800000] * LANES))
-        return builder.fmul(arguments[0], builder.bitcast(power, arguments[0].type))
+        product = builder.add(builder.bitcast(arguments[0], bits), exponent)
+        return builder.bitcast(product, arguments[0].type)
 
     return vector(vector, rounded), generate
 
