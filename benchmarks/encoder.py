@@ -7,6 +7,7 @@ Every figure is a median, and every ratio compares runs of this one call, taken 
 both sides alike. The encoders:
 
 floor      the same encoder whose scan returns its input: what everything around the scan costs
+plain      the floor as torch alone computes it on a CPU, without the fused calls of encoder/products.py
 reference  the same encoder whose scan is the step-by-step definition
 ast        Hugging Face's Audio Spectrogram Transformer, base size, random weights, on as many frames
 """
@@ -15,7 +16,7 @@ import argparse
 from contextlib import nullcontext
 
 import torch
-from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, time_in_turns
+from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, plain_products, time_in_turns
 
 from lung_srad_plugin.encoder.dass import DASSEncoder
 
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=5, help="runs of each (default %(default)s)")
     parser.add_argument("--threads", type=int, help="default: torch's choice")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
+    parser.add_argument("--plain", action="store_true", help="time the floor without fused calls too")
     parser.add_argument("--reference", action="store_true", help="time the scan's definition too (slow)")
     parser.add_argument("--ast", action="store_true", help="time AST-base too (needs the extra 'bench')")
     parser.add_argument("--growth", action="store_true", help="time and memory of one clip of 2 to 64 s, instead")
@@ -91,6 +93,8 @@ def make_encoders(arguments, frames):
     if arguments.growth:
         return encoders
     encoders["floor"] = lambda feats: without_scan(ours, feats)
+    if arguments.plain:
+        encoders["plain"] = lambda feats: without_scan_in_plain_calls(ours, feats)
     if arguments.reference:
         encoders["reference"] = make("reference")
     if arguments.ast:
@@ -100,6 +104,11 @@ def make_encoders(arguments, frames):
 
 def without_scan(encoder, feats):
     with no_scan():
+        return encoder(feats)
+
+
+def without_scan_in_plain_calls(encoder, feats):
+    with no_scan(), plain_products():
         return encoder(feats)
 
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from lung_srad_plugin.encoder import ss2d
+from lung_srad_plugin.encoder import products, ss2d
 
 FRAMES_PER_SECOND = 128  # 1024 frames for 8 s
 MELS = 128
@@ -62,6 +62,13 @@ def resident_peak_megabytes():
 def no_scan():
     """Let every SS2D layer scan with a function that returns its input: what is left is the floor."""
     with patch.object(ss2d, "cross_scan_projected", lambda x, *others, **options: x):
+        yield
+
+
+@contextmanager
+def plain_products():
+    """Let every product of the encoder and the function after it be a call of torch each, as with gradients."""
+    with patch.object(products, "_fused_type", lambda x: None):
         yield
 
 

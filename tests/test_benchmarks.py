@@ -31,7 +31,9 @@ def test_help_tells_how_to_run_it(name, run, capsys):
 
 
 def test_encoder_prints_a_row_for_each_precision_and_pass(run):
-    lines = run("encoder", "--size", "small", "--batch", "1", "--seconds", "0.25", "--repeats", "1").splitlines()
+    lines = run(
+        "encoder", "--size", "small", "--batch", "1", "--seconds", "0.25", "--repeats", "1", "--plain"
+    ).splitlines()
     rows = [line.split() for line in lines[3:]]
     assert [row[:3] for row in rows] == [[p, "1", which] for p in ("fp32", "bf16") for which in ("forward", "both")]
     assert all(float(number) > 0 for row in rows for number in row[3:])

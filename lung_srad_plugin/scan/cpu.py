@@ -3,12 +3,12 @@
 import logging
 from contextlib import nullcontext
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 
 import numba
 import torch
 import torch.nn.functional as F
+from numba.core import event
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.scan.cpu_steps import CHUNK
@@ -29,6 +29,23 @@ logger = logging.getLogger(__name__)
 # gradients that sum over channels; a constant, since results must not depend on the machine.
 _GROUPS = 4
 _ONE_CALL = Lock()
+
+
+class _Notice(event.Listener):
+    """Says that a kernel is being compiled, since that takes seconds and numba itself is silent."""
+
+    kernels = (cpu_forward.forward, cpu_backward.backward, cpu_order.to_scan_order, cpu_order.to_map_order)
+
+    def on_start(self, event):
+        kernel = event.data["dispatcher"]
+        if kernel in self.kernels:
+            logger.warning("Compiling the scan for this processor, once: %s takes some seconds", kernel.__name__)
+
+    def on_end(self, event):
+        pass
+
+
+event.register("numba:compile", _Notice())
 
 
 def cross_scan_cpu(x, delta, B, C, A, D, delta_bias):
@@ -173,8 +190,6 @@ def _run(kernel, *arguments):
     if torch.get_num_threads() != threads:
         # Where numba and torch share one OpenMP, numba's start sets the number of threads of both.
         torch.set_num_threads(threads)
-    if not kernel.signatures and not any(Path(kernel.stats.cache_path).glob(f"*.{kernel.__name__}-*.nbi")):
-        logger.warning("Compiling the scan for this processor, once: %s takes some seconds", kernel.__name__)
     # Numba's own pool, its last resort where there is no OpenMP, ends the process when two threads call it at once.
     with _ONE_CALL if numba.threading_layer() == "workqueue" else nullcontext():
         kernel(*map(_as_numpy, arguments))
