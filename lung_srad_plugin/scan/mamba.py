@@ -1,12 +1,15 @@
-"""The scan by the CUDA kernel of ``mamba_ssm``, the packages' own, for whoever has it built."""
+"""The scan by the CUDA kernel of ``mamba_ssm``, the package's own, for whoever has it built."""
 
 import torch
 
+from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.scan.reference import traversals
 
 
 def selective_scan_mamba(u, delta, A, B, C, D=None, delta_bias=None, delta_softplus=False):
     """Scan a sequence; see ``selective_scan``."""
+    if torch.float64 in (u.dtype, delta.dtype):
+        raise LungSRADError("the 'mamba' scan computes in fp32; for fp64 use 'cpu' or 'reference', or convert")
     from mamba_ssm.ops.selective_scan_interface import selective_scan_fn
 
     # The kernel takes maps in one type and parameters in fp32.
