@@ -25,6 +25,8 @@ CURES = {
     ),
 }
 
+SHOWN_SETTINGS = 6
+
 
 def read_experiment(path, overrides="", origin="the command line"):
     """Join an experiment with what it builds on.
@@ -146,6 +148,22 @@ def differing_settings(settings, reference):
         for key, value in settings.items()
         if (key not in reference or value != reference[key]) and "!" not in str(value)
     }
+
+
+def describe_difference(found, asked):
+    """Say which settings differ between a run that is there and the one that is asked for; nothing where none do.
+
+    Example
+    -------
+    >>> describe_difference({"lr": 0.1, "frames": 64}, {"lr": 0.2, "frames": 64})
+    'lr is 0.1 there, 0.2 was asked for'
+    """
+    keys = list(differing_settings(asked, found)) + [key for key in found if key not in asked]
+    # Where only what builds an object differs, such as a constant of the recipe's yaml.
+    keys = keys or [key for key in asked if found.get(key) != asked[key]]
+    said = [f"{key} is {found.get(key, 'absent')} there, {asked.get(key, 'none')} was asked for" for key in keys]
+    more = f"; and {len(said) - SHOWN_SETTINGS} more" if len(said) > SHOWN_SETTINGS else ""
+    return "; ".join(said[:SHOWN_SETTINGS]) + more
 
 
 def _plain(node):

@@ -31,6 +31,7 @@ from lung_srad_plugin.pretrained import load_pretrained
 from lung_srad_plugin.processes import join_process_group, leave_process_group
 from lung_srad_plugin.provenance import file_sha256, package_versions, peak_memory_megabytes, source_commit
 from lung_srad_plugin.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
+from lung_srad_plugin.resuming import check_resumable
 
 PARTS = ("train", "valid", "test")
 REPORT = "report"
@@ -41,7 +42,7 @@ SETTINGS_AND_OPTIONS = ("precision", "eval_precision", "max_grad_norm")
 def train(arguments):
     """Run an experiment: prepare the data, train, evaluate, export the model, write results and a report.
 
-    Running it again goes on from the last checkpoint; a finished run is evaluated anew.
+    Running it again with the same settings goes on from the last checkpoint; a finished run is evaluated anew.
 
     Arguments
     ---------
@@ -57,12 +58,14 @@ def train(arguments):
     Raises
     ------
     LungSRADError
-        Where the settings, the data or the weights are not as they must be.
+        Where the settings, the data or the weights are not as they must be, or the output folder holds a run with
+        other settings.
     """
     began = time.time()
     file, run_opts, overrides = _parse(arguments)
     base, changes = read_experiment(file, overrides)
     join_process_group(run_opts)
+    run_on_main(check_resumable, args=[base, changes])
     hparams = load_experiment(base, changes)
     sb.create_experiment_directory(
         hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False

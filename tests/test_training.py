@@ -17,6 +17,7 @@ from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
 from lung_srad_plugin import DASSEncoder, LungSRADError
 from lung_srad_plugin.hyperparams import experiment_settings, load_experiment, read_experiment
+from lung_srad_plugin.resuming import check_resumable
 from lung_srad_plugin.training import main, train
 
 REPORTED = {"report_test_selected": True, "report_train": True}
@@ -167,6 +168,33 @@ def test_killed_run_resumes_to_the_same_weights(run, data, tmp_path):
     assert_same(checkpoint_weights(tmp_path), checkpoint_weights(whole))
     histories = [json.loads((folder / "results.json").read_text())["history"] for folder in (tmp_path, whole)]
     assert histories[0] == histories[1]
+
+
+def test_a_run_is_not_gone_on_with_under_other_settings(run, data, capsys):
+    folder, _ = run
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert main(toy_arguments(data, folder, **REPORTED, lr=0.001, alpha_time=0.5)) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{folder}: holds a run with other settings" in told
+    assert "alpha_time is 1.0 there, 0.5 was asked for; lr is 0.003 there, 0.001 was asked for. To go on" in told
+    assert f"give the settings it began with, which {folder / 'hyperparams.yaml'} holds" in told
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_is_gone_on_with_by_its_own_settings_wherever_things_are(run, tmp_path):
+    folder, _ = run
+    saved = folder / "hyperparams.yaml"
+    check_resumable(*read_experiment(saved))
+    check_resumable(*read_experiment(saved, "feature_folder: elsewhere\nnum_workers: 1\ngradient_checkpointing: True"))
+    # The same run at another place.
+    shutil.copytree(folder, tmp_path / "moved")
+    check_resumable(*read_experiment(saved, f"output_folder: {tmp_path / 'moved'}"))
+    check_resumable(*read_experiment(saved, f"output_folder: {tmp_path / 'empty'}\nlr: 0.5"))
+    # A constant that no key names.
+    other = tmp_path / "other.yaml"
+    other.write_text(saved.read_text(encoding="utf-8").replace("freq_masks: 2", "freq_masks: 3"), encoding="utf-8")
+    with pytest.raises(LungSRADError, match=r"augment is !new:lung_srad_plugin\.SpecAugment .*freq_masks: 2"):
+        check_resumable(*read_experiment(other))
 
 
 def _checkpoint_metas(folder):

@@ -11,11 +11,10 @@ from ruamel.yaml import YAML
 from lung_srad_plugin.ablation.grid import OWN_KEYS
 from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.hyperparams import differing_settings, experiment_settings, parse_keys, read_experiment
+from lung_srad_plugin.hyperparams import describe_difference, experiment_settings, parse_keys, read_experiment
 
 # A run whose process ended well is marked: a kill may also come between the results and the export.
 RESULTS, SETTINGS, MARK, LOG = "results.json", "settings.json", "finished", "output.log"
-SHOWN_SETTINGS = 6
 
 
 @dataclass(frozen=True)
@@ -155,22 +154,6 @@ def prepare_folder(run):
 def mark_finished(run):
     """Say that the process of a run ended well."""
     write_together({run.folder / MARK: "the process of this run ended well\n"})
-
-
-def describe_difference(found, asked):
-    """Say which settings differ between a run that is there and the one that is asked for.
-
-    Example
-    -------
-    >>> describe_difference({"lr": 0.1, "frames": 64}, {"lr": 0.2, "frames": 64})
-    'lr is 0.1 there, 0.2 was asked for'
-    """
-    keys = list(differing_settings(asked, found)) + [key for key in found if key not in asked]
-    # Where only what builds an object differs, such as a constant of the recipe's yaml.
-    keys = keys or [key for key in asked if found.get(key) != asked[key]]
-    said = [f"{key} is {found.get(key, 'absent')} there, {asked.get(key, 'none')} was asked for" for key in keys]
-    more = f"; and {len(said) - SHOWN_SETTINGS} more" if len(said) > SHOWN_SETTINGS else ""
-    return "; ".join(said[:SHOWN_SETTINGS]) + more
 
 
 def _check_overrides(grid, overrides, changes):
