@@ -228,7 +228,7 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
             "longer than the model hears": f"{long} of {len(mapped)} rows exceed {config['duration']:g} s: {heard}",
         },
         of_training=part is not None,
-        cautions=_cautions_of_part(part, protocol),
+        cautions=_cautions_of_part(part, protocol) + (_cautions_of_windows(long, mapped) if windows else []),
         labels_map=labels_map,
         left_out=_left_out(rows, labels_map),
     )
@@ -329,6 +329,16 @@ def _cautions_of_part(part, protocol):
         "These are not the manifests of the model's training run. Whether patients of its training are among them is "
         "not known here; if the data sets differ, so do devices, annotators and patients, and scores do not compare "
         "with those on the training's own test set."
+    ]
+
+
+def _cautions_of_windows(long, rows):
+    if not long:
+        return []
+    return [
+        f"{long} of the {len(rows)} rows are longer than what the model hears at once, as whole recordings are. Each "
+        "was heard in overlapping windows and has the mean of their probabilities; below it is called a cycle all the "
+        "same."
     ]
 
 
