@@ -36,12 +36,12 @@ class _Notice(event.Listener):
 
     kernels = (cpu_forward.forward, cpu_backward.backward, cpu_order.to_scan_order, cpu_order.to_map_order)
 
-    def on_start(self, event):
-        kernel = event.data["dispatcher"]
+    def on_start(self, compilation):
+        kernel = compilation.data["dispatcher"]
         if kernel in self.kernels:
             logger.warning("Compiling the scan for this processor, once: %s takes some seconds", kernel.__name__)
 
-    def on_end(self, event):
+    def on_end(self, compilation):
         pass
 
 

@@ -123,7 +123,7 @@ def times_power_of_two(typing, vector, rounded):
     """``vector`` (fp32) times 2**n, where ``rounded`` is n + 1.5 * 2**23: n then sits in its low bits.
 
     n is added to the exponent, which must stay one of a number: ``vector`` positive, the product not below 2**-126 and
-    not above 2**128, which is infinity.
+    not above 2**128, which is infinity. NaN stays NaN, since the low bits of those that arithmetic makes are 0.
     """
 
     def generate(context, builder, signature, arguments):
