@@ -388,7 +388,7 @@ def test_kauh_in_one_command(run, kauh_folder, tmp_path):
     assert report["evaluation"]["support"] == {"normal": 9, "crackle": 6, "wheeze": 3, "both": 0}
     assert [group["cycles"] for group in report["evaluation"]["groups"]["filter"]] == [6, 6, 6]
     assert "overlapping windows" in report["facts"]["longer than the model hears"]
-    assert any("below it is called a cycle all the same" in caution for caution in report["cautions"])
+    assert any("here it is called a cycle all the same" in caution for caution in report["cautions"])
     assert report["labels_map"]["Crep"] == "crackle"
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2

@@ -337,7 +337,7 @@ def _cautions_of_windows(long, rows):
         return []
     return [
         f"{long} of the {len(rows)} rows are longer than what the model hears at once, as whole recordings are. Each "
-        "was heard in overlapping windows and has the mean of their probabilities; below it is called a cycle all the "
+        "was heard in overlapping windows and has the mean of their probabilities; here it is called a cycle all the "
         "same."
     ]
 
