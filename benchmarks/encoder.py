@@ -108,8 +108,8 @@ def without_scan(encoder, feats):
 
 
 def without_scan_in_plain_calls(encoder, feats):
-    with no_scan(), plain_products():
-        return encoder(feats)
+    with plain_products():
+        return without_scan(encoder, feats)
 
 
 def job(encoder, feats, dtype, which):

@@ -26,6 +26,11 @@ CURES = {
 }
 
 SHOWN_SETTINGS = 6
+# Where things are, and how the same numbers are computed.
+NEUTRAL_SETTINGS = (
+    *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
+    *("scan_backend", "gradient_checkpointing", "num_workers"),
+)
 
 
 def read_experiment(path, overrides="", origin="the command line"):

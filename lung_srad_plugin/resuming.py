@@ -3,14 +3,10 @@
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.hyperparams import describe_difference, experiment_settings
+from lung_srad_plugin.hyperparams import NEUTRAL_SETTINGS, describe_difference, experiment_settings
 
-# What may change between two starts of one run, since it changes neither its weights nor which epochs are picked: where
-# things are, how the same numbers are computed, and what is done once training is over.
-FREE_SETTINGS = (
-    *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
-    *("skip_prep", "scan_backend", "gradient_checkpointing", "num_workers", "eval_precision", "report_train"),
-)
+# What may change between two starts of one run, since it changes neither its weights nor which epochs are picked.
+FREE_SETTINGS = (*NEUTRAL_SETTINGS, "skip_prep", "eval_precision", "report_train")
 
 
 def check_resumable(base, changes):

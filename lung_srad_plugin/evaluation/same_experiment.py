@@ -5,18 +5,17 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.sources import Source
-from lung_srad_plugin.hyperparams import differing_settings
+from lung_srad_plugin.hyperparams import NEUTRAL_SETTINGS, SHOWN_SETTINGS, differing_settings
 from lung_srad_plugin.pages import format_fact
 
 # Settings that change no result, or whose effect is known by a checksum: what is read is not known by its place.
 FREE_SETTINGS = frozenset(
     (
-        *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
-        *("pretrained", "pretrained_sha256", "scan_backend", "gradient_checkpointing", "num_workers"),
-        *("train_loader_kwargs", "valid_loader_kwargs", "test_loader_kwargs", "report_test_selected", "report_train"),
+        *NEUTRAL_SETTINGS,
+        *("pretrained", "pretrained_sha256", "train_loader_kwargs", "valid_loader_kwargs", "test_loader_kwargs"),
+        *("report_test_selected", "report_train"),
     )
 )
-SHOWN_SETTINGS = 6
 
 
 @dataclass(frozen=True)
