@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]),
-    package_data={"lung_srad_plugin": ["LICENSE.txt", "datasets/*.txt", "templates/*.jinja"]},
+    package_data={"lung_srad_plugin": ["LICENSE.txt", "datasets/icbhi/*.txt", "reporting/templates/*.jinja"]},
     install_requires=[
         # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.
         "torch==2.11.*",
@@ -56,5 +56,5 @@ setup(
             "numpy<2.4",
         ],
     },
-    entry_points={"console_scripts": ["lung-srad=lung_srad_plugin.cli:main"]},
+    entry_points={"console_scripts": ["lung-srad=lung_srad_plugin.cli.main:main"]},
 )

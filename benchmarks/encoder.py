@@ -18,7 +18,7 @@ from contextlib import nullcontext
 import torch
 from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, plain_products, time_in_turns
 
-from lung_srad_plugin.encoder.dass import DASSEncoder
+from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
 
 
 def main():

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 import torch
 
-from lung_srad_plugin.encoder import products, ss2d
+from lung_srad_plugin.encoders.dass import fused_ops as products
+from lung_srad_plugin.encoders.dass import ss2d
 
 FRAMES_PER_SECOND = 128  # 1024 frames for 8 s
 MELS = 128

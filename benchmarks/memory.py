@@ -19,8 +19,8 @@ import soundfile
 import torch
 from measuring import resident_peak_megabytes, restart_resident_peak
 
-from lung_srad_plugin.export import export_checkpoint
-from lung_srad_plugin.inference import LungSoundClassifier
+from lung_srad_plugin.export.export import export_checkpoint
+from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 ENCODERS = {
     "nano": {"depths": [1, 1, 4, 1], "dims": [16, 32, 64, 128]},

@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 from measuring import time_in_turns
 
-from lung_srad_plugin.inference import LungSoundClassifier
+from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 
 def main():

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lung_srad_plugin import LungSoundClassifier, icbhi_scores, read_manifest
-from lung_srad_plugin.evaluation.model_predictions import predict_rows
+from lung_srad_plugin.evaluation.predict import predict_rows
 
 
 def main():

@@ -18,8 +18,8 @@ import torch
 from measuring import time_in_turns
 
 from lung_srad_plugin import FeatureCache, KaldiFbank, SpecAugment, load_recording, prepare_icbhi, read_manifest
-from lung_srad_plugin.audio import cut_cycle
-from lung_srad_plugin.synthetic import synthesize_icbhi
+from lung_srad_plugin.audio.cycles import cut_cycle
+from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 
 BATCH = 16
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from measuring import time_in_turns
 
-from lung_srad_plugin.scan.select import available_scan_backends, cross_scan_projected
+from lung_srad_plugin.scan.dispatch import available_scan_backends, cross_scan_projected
 
 # Height, width, channels and number of the scans of DASS-medium for one clip of 8 s (1024 frames).
 STAGES = ((32, 256, 96, 2), (16, 128, 192, 2), (8, 64, 384, 20), (4, 32, 768, 2))

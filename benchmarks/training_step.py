@@ -27,8 +27,8 @@ import torch
 from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, time_in_turns
 from torch.nn.functional import cross_entropy
 
-from lung_srad_plugin.brain import LungSoundBrain
-from lung_srad_plugin.hyperparams import load_experiment, read_experiment
+from lung_srad_plugin.runs.experiment import load_experiment, read_experiment
+from lung_srad_plugin.training.brain import LungSoundBrain
 
 EXPERIMENT = Path(__file__).parent.parent / "hparams" / "lung_srad.yaml"
 CHANGES = {

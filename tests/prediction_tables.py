@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lung_srad_plugin.evaluation.predictions import make_table
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.metrics.predictions import make_table
 
 
 def draw_table(seed=0, cycles=240, patients=12, labels=CLASSES, skill=1.5, prefix="c"):

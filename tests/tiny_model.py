@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from lung_srad_plugin import DASSEncoder, LogClassifier, smooth_blocks
-from lung_srad_plugin.export import export_run
-from lung_srad_plugin.inference import LungSoundClassifier
+from lung_srad_plugin.export.export import export_run
+from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.labels import CLASSES
 
 DEPTHS, DIMS, FRAMES = [1, 1], [16, 32], 128

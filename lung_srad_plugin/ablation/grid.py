@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.hyperparams import parse_keys
+from lung_srad_plugin.runs.experiment import parse_keys
 
 # The figures of the published tables by where they stand in a run's results.
 FIGURES = {

@@ -3,9 +3,9 @@
 import math
 
 from lung_srad_plugin.ablation.report import header_and_cells
-from lung_srad_plugin.evaluation.charts import seed_strip, whisker
-from lung_srad_plugin.evaluation.render_seeds import scale_of
-from lung_srad_plugin.pages import render
+from lung_srad_plugin.evaluation.page_seeds import scale_of
+from lung_srad_plugin.reporting.charts import seed_strip, whisker
+from lung_srad_plugin.reporting.pages import render
 
 STEP = 5  # the scale of the differences ends at a multiple of it
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from lung_srad_plugin.ablation.grid import OWN_KEYS
-from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.hyperparams import describe_difference, experiment_settings, parse_keys, read_experiment
+from lung_srad_plugin.runs.experiment import describe_difference, experiment_settings, parse_keys, read_experiment
+from lung_srad_plugin.utils.files import write_together
 
 # A run whose process ended well is marked: a kill may also come between the results and the export.
 RESULTS, SETTINGS, MARK, LOG = "results.json", "settings.json", "finished", "output.log"

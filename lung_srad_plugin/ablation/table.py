@@ -6,11 +6,11 @@ from dataclasses import asdict
 from lung_srad_plugin.ablation.grid import FIGURES
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS, patients_in_both
-from lung_srad_plugin.evaluation.compare import over_seeds, paired_difference
-from lung_srad_plugin.evaluation.measures import measure_classes
-from lung_srad_plugin.evaluation.predictions import read_predictions
-from lung_srad_plugin.hyperparams import differing_settings
-from lung_srad_plugin.results import RULES, predictions_name
+from lung_srad_plugin.metrics.comparison import over_seeds, paired_difference
+from lung_srad_plugin.metrics.metrics import measure_classes
+from lung_srad_plugin.metrics.predictions import read_predictions
+from lung_srad_plugin.runs.experiment import differing_settings
+from lung_srad_plugin.runs.results import RULES, predictions_name
 
 # What the figures are called in evaluation.
 MEASURED_AS = {

@@ -18,6 +18,6 @@ def _end_with_parent():
 
 if __name__ == "__main__":
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    from lung_srad_plugin.training import main
+    from lung_srad_plugin.training.recipe import main
 
     sys.exit(main(sys.argv[1:]))

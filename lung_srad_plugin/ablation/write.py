@@ -6,8 +6,8 @@ from pathlib import Path
 from lung_srad_plugin.ablation.page import render_ablation
 from lung_srad_plugin.ablation.plot import plot_ablation
 from lung_srad_plugin.ablation.report import csv_text, markdown
-from lung_srad_plugin.datasets.atomic import write_together
-from lung_srad_plugin.plots import save_figure
+from lung_srad_plugin.reporting.figures import save_figure
+from lung_srad_plugin.utils.files import write_together
 
 
 def write_table(table, output):

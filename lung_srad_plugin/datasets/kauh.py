@@ -13,10 +13,10 @@ from pathlib import Path
 import soundfile
 from rich.console import Console
 
-from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.files import write_together
 
 FORM = "{B|D|E}P<n>_<diagnosis>,<sound>,<location>,<age>,<sex>.wav, for example BP1_Asthma,I E W,P L L,70,M.wav"
 FILTERS = {"B": "bell", "D": "diaphragm", "E": "extended"}

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import soundfile
 
-from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.files import write_together
 
 REQUIRED = ("ID", "duration", "wav", "start", "stop", "label")
 SECONDS = ("duration", "start", "stop")

@@ -4,20 +4,20 @@ import json
 import sys
 from pathlib import Path
 
-from lung_srad_plugin.datasets.atomic import write_together
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.cautions import patients_in_both
 from lung_srad_plugin.evaluation.folds import are_folds, pool_folds
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
-from lung_srad_plugin.evaluation.predictions import read_predictions, write_predictions
-from lung_srad_plugin.evaluation.render import HEADLINE, render_html, render_markdown
-from lung_srad_plugin.evaluation.render_seeds import render_seeds_html, render_seeds_markdown
+from lung_srad_plugin.evaluation.page import HEADLINE, render_html, render_markdown
+from lung_srad_plugin.evaluation.page_seeds import render_seeds_html, render_seeds_markdown
 from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun
 from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
-from lung_srad_plugin.hyperparams import experiment_settings
-from lung_srad_plugin.pages import format_interval, format_summary, format_value
+from lung_srad_plugin.metrics.predictions import read_predictions, write_predictions
+from lung_srad_plugin.reporting.pages import format_interval, format_summary, format_value
+from lung_srad_plugin.runs.experiment import experiment_settings
+from lung_srad_plugin.utils.files import write_together
 
 
 def evaluate(

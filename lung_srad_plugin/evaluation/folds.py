@@ -3,9 +3,9 @@
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.predictions import make_table
 from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
 from lung_srad_plugin.evaluation.sources import Selection, Source
+from lung_srad_plugin.metrics.predictions import make_table
 
 # The setting that tells the parts of a cross-validation apart, by split.
 VARIED = {"kfold": "fold", "device": "test_device"}

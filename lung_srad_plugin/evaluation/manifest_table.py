@@ -7,7 +7,7 @@ import numpy as np
 
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.predictions import make_table
+from lung_srad_plugin.metrics.predictions import make_table
 
 # Columns that are no metadata: they stand elsewhere in the table, or name a place on one machine.
 _OWN = ("ID", "label", "prediction", "wav")

@@ -2,16 +2,16 @@
 
 from dataclasses import asdict
 
-from lung_srad_plugin.evaluation.calibration import quality, scale_table
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
-from lung_srad_plugin.evaluation.compare import paired_difference
-from lung_srad_plugin.evaluation.curves import pr_curve, roc_curve
-from lung_srad_plugin.evaluation.measures import MEASURES, findings, measure_classes, measure_with_intervals
-from lung_srad_plugin.evaluation.operating_points import OperatingPoint, apply_operating_points
-from lung_srad_plugin.evaluation.predictions import align
-from lung_srad_plugin.evaluation.probabilistic import reliability_bins
 from lung_srad_plugin.evaluation.summary import GROUPED_BY, evaluate_predictions, plain
-from lung_srad_plugin.provenance import package_versions, source_commit
+from lung_srad_plugin.metrics.calibration import quality, scale_table
+from lung_srad_plugin.metrics.comparison import paired_difference
+from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
+from lung_srad_plugin.metrics.metrics import MEASURES, findings, measure_classes, measure_with_intervals
+from lung_srad_plugin.metrics.operating_points import OperatingPoint, apply_operating_points
+from lung_srad_plugin.metrics.predictions import align
+from lung_srad_plugin.metrics.probabilistic import reliability_bins
+from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 # Columns that split the cycles into groups where they are there and not blank.
 GROUPS = (*GROUPED_BY, "mode", "filter", "original_label", "fold")

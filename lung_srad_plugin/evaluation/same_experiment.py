@@ -5,8 +5,8 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.sources import Source
-from lung_srad_plugin.hyperparams import NEUTRAL_SETTINGS, SHOWN_SETTINGS, differing_settings
-from lung_srad_plugin.pages import format_fact
+from lung_srad_plugin.reporting.pages import format_fact
+from lung_srad_plugin.runs.experiment import NEUTRAL_SETTINGS, SHOWN_SETTINGS, differing_settings
 
 # Settings that change no result, or whose effect is known by a checksum: what is read is not known by its place.
 FREE_SETTINGS = frozenset(

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
-from lung_srad_plugin.evaluation.compare import mean_with_intervals, over_seeds, paired_difference
-from lung_srad_plugin.evaluation.measures import MEASURES, measure, measure_classes
 from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
 from lung_srad_plugin.evaluation.summary import plain
-from lung_srad_plugin.metrics import confusion_counts
-from lung_srad_plugin.provenance import package_versions, source_commit
+from lung_srad_plugin.metrics.comparison import mean_with_intervals, over_seeds, paired_difference
+from lung_srad_plugin.metrics.icbhi_score import confusion_counts
+from lung_srad_plugin.metrics.metrics import MEASURES, measure, measure_classes
+from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 FEW_SEEDS = 3
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.calibration import fit_temperature
 from lung_srad_plugin.evaluation.manifest_table import map_labels
-from lung_srad_plugin.evaluation.operating_points import fit_operating_points
-from lung_srad_plugin.evaluation.predictions import PredictionTable, check_complete, read_predictions
-from lung_srad_plugin.metrics import confusion_counts
-from lung_srad_plugin.provenance import file_sha256
+from lung_srad_plugin.metrics.calibration import fit_temperature
+from lung_srad_plugin.metrics.icbhi_score import confusion_counts
+from lung_srad_plugin.metrics.operating_points import fit_operating_points
+from lung_srad_plugin.metrics.predictions import PredictionTable, check_complete, read_predictions
+from lung_srad_plugin.utils.provenance import file_sha256
 
 # How a part of the training run's data bears on what is measured on it.
 PARTS = {
@@ -112,7 +112,7 @@ def load_run(folder):
     LungSRADError
         Where a file is missing, or the predictions do not give the scores of ``results.json``.
     """
-    from lung_srad_plugin.results import predictions_name
+    from lung_srad_plugin.runs.results import predictions_name
 
     folder = Path(folder)
     results = _read_json(folder / "results.json")
@@ -183,9 +183,9 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
         Where the model cannot be loaded, or the manifest is faulty or does not match the model's labels.
     """
     from lung_srad_plugin.datasets.manifests import validate_manifest
-    from lung_srad_plugin.evaluation.model_predictions import predict_rows
-    from lung_srad_plugin.inference import LungSoundClassifier
-    from lung_srad_plugin.model_folder import read_config
+    from lung_srad_plugin.evaluation.predict import predict_rows
+    from lung_srad_plugin.export.model_folder import read_config
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
     config = read_config(folder)
     labels = config["labels"]

@@ -3,10 +3,10 @@
 import math
 from dataclasses import asdict, is_dataclass
 
-from lung_srad_plugin.evaluation.measures import measure_with_intervals
-from lung_srad_plugin.evaluation.probabilistic import reliability_bins
-from lung_srad_plugin.evaluation.subgroups import subgroups
-from lung_srad_plugin.metrics import confusion_counts
+from lung_srad_plugin.metrics.icbhi_score import confusion_counts
+from lung_srad_plugin.metrics.metrics import measure_with_intervals
+from lung_srad_plugin.metrics.probabilistic import reliability_bins
+from lung_srad_plugin.metrics.subgroups import subgroups
 
 GROUPED_BY = ("device", "location", "age", "sex", "diagnosis", "duration")
 
@@ -35,7 +35,7 @@ def evaluate_predictions(table, resamples=10_000, confidence=95.0, seed=0, harmo
 
     Example
     -------
-    >>> from lung_srad_plugin.evaluation.predictions import make_table
+    >>> from lung_srad_plugin.metrics.predictions import make_table
     >>> metadata = {"patient": "123"}
     >>> table = make_table("abc", ["no", "yes", "no"], [[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]], ("no", "yes"), metadata)
     >>> result = evaluate_predictions(table, resamples=100, group_by=())

@@ -7,7 +7,7 @@ python recipes/ICBHI/evaluate.py results/lung_srad/1/export test.csv --data-root
 
 import sys
 
-from lung_srad_plugin.cli import main
+from lung_srad_plugin.cli.main import main
 
 if __name__ == "__main__":
     main(["evaluate", *sys.argv[1:]])

@@ -2,13 +2,13 @@
 
     python recipes/ICBHI/icbhi_prepare.py DATA_FOLDER SAVE_FOLDER --split official --valid patients
 
-The work is done by ``lung_srad_plugin.datasets.icbhi.prepare_icbhi``, which the training script calls too.
+The work is done by ``lung_srad_plugin.datasets.icbhi.prepare.prepare_icbhi``, which the training script calls too.
 """
 
 import argparse
 import sys
 
-from lung_srad_plugin.datasets.icbhi import SPLITS, VALIDS, prepare_icbhi
+from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS, prepare_icbhi
 from lung_srad_plugin.errors import LungSRADError
 
 

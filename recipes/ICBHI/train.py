@@ -9,7 +9,7 @@ the command is given again.
 
 import sys
 
-from lung_srad_plugin.training import main
+from lung_srad_plugin.training.recipe import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

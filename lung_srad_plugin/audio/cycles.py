@@ -1,0 +1,271 @@
+"""From a recording to the waveform of one breathing cycle.
+
+The steps and their constants are those of Bae et al. (2023), "Patch-Mix Contrastive Learning with Audio Spectrogram
+Transformer on Respiratory Sound Classification", Interspeech, on which Lung-SRAD builds: average the channels, resample
+to 16 kHz, fade the whole recording in and out, cut the cycle, bring it to 8 s.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import soundfile
+import torch
+
+from lung_srad_plugin.datasets.icbhi.annotation import END_TOLERANCE
+from lung_srad_plugin.errors import LungSRADError
+
+FADE_SECONDS = 1 / 16
+
+# Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
+MAX_FILTER = 8_000_000
+
+
+def load_recording(path, sample_rate=16000):
+    """Read a recording as one channel at the wanted sample rate, without any fade.
+
+    Arguments
+    ---------
+    path : str or Path
+        An audio file that libsndfile reads. Several channels are averaged.
+    sample_rate : int
+        Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
+
+    Returns
+    -------
+    torch.Tensor
+        (samples,), float32, full scale at 1.
+
+    Raises
+    ------
+    LungSRADError
+        Where the file is absent, not readable as audio, empty, holds NaN or infinite samples, or its rate is too odd.
+
+    Example
+    -------
+    >>> import numpy, soundfile
+    >>> path = getfixture("tmp_path") / "tone.wav"
+    >>> soundfile.write(path, numpy.zeros((4000, 2)), 4000)
+    >>> load_recording(path).shape
+    torch.Size([16000])
+    """
+    path = Path(os.fspath(path))
+    if not path.is_file():
+        raise LungSRADError(f"{path}: no such audio file")
+    try:
+        samples, native_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise LungSRADError(
+            f"{path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
+        ) from error
+    if len(samples) == 0:
+        raise LungSRADError(f"{path}: the audio file holds no samples")
+    recording = torch.from_numpy(samples).mean(dim=1)
+    if not torch.isfinite(recording).all():
+        raise LungSRADError(f"{path}: the audio holds NaN or infinite samples; expected finite ones")
+    resampling_ratio(native_rate, sample_rate, path)
+    if native_rate != sample_rate:
+        # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
+        # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.
+        from torchaudio.transforms import Resample
+
+        recording = Resample(native_rate, sample_rate)(recording)
+    return recording
+
+
+def resampling_ratio(native_rate, sample_rate, path):
+    """Return how many samples before become how many after resampling, in lowest terms.
+
+    Arguments
+    ---------
+    native_rate, sample_rate : int
+        Before and after, in Hz.
+    path : str or Path
+        Of the recording, for the message.
+
+    Raises
+    ------
+    LungSRADError
+        Where the two are so odd that the filter between them would not fit the memory.
+
+    Example
+    -------
+    >>> resampling_ratio(44100, 16000, "breath.wav")
+    (441, 160)
+    """
+    divisor = math.gcd(native_rate, sample_rate)
+    old, new = native_rate // divisor, sample_rate // divisor
+    if old * new > MAX_FILTER:
+        raise LungSRADError(
+            f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; resample the file to a usual rate "
+            f"first, for example: ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
+        )
+    return old, new
+
+
+def fade(waveforms, sample_rate=16000, fade_in=FADE_SECONDS, fade_out=FADE_SECONDS):
+    """Fade waveforms linearly from zero at the start and to zero at the end.
+
+    Arguments
+    ---------
+    waveforms : torch.Tensor
+        (..., samples). Not changed.
+    sample_rate : int
+        In Hz.
+    fade_in, fade_out : float
+        Length of each ramp in seconds. A ramp of n samples takes the values 0, 1/(n-1), ..., 1.
+
+    Returns
+    -------
+    torch.Tensor
+        (..., samples)
+
+    Raises
+    ------
+    LungSRADError
+        Where the waveforms are shorter than a ramp.
+
+    Example
+    -------
+    >>> fade(torch.ones(6), sample_rate=1, fade_in=2, fade_out=3)
+    tensor([0.0000, 1.0000, 1.0000, 1.0000, 0.5000, 0.0000])
+    """
+    samples = waveforms.shape[-1]
+    rise, fall = int(fade_in * sample_rate), int(fade_out * sample_rate)
+    if samples < max(rise, fall):
+        raise LungSRADError(
+            f"a waveform of {samples / sample_rate:.4f} s ({samples} samples) is too short: "
+            f"its fades last {fade_in:g} s and {fade_out:g} s"
+        )
+    gain = torch.ones(samples, device=waveforms.device, dtype=waveforms.dtype)
+    gain[:rise] *= torch.linspace(0, 1, rise, device=gain.device, dtype=gain.dtype)
+    gain[samples - fall :] *= 1 - torch.linspace(0, 1, fall, device=gain.device, dtype=gain.dtype)
+    return waveforms * gain
+
+
+def shape_cycle(waveforms, duration=8.0, sample_rate=16000):
+    """Bring waveforms to one duration.
+
+    What is longer is cut. What is not longer is repeated end to end, cut, and then faded out over 1/16 s: the fade
+    hides the place where the last repetition breaks off. A cut has no fade, as in Bae et al. (2023).
+
+    Arguments
+    ---------
+    waveforms : torch.Tensor
+        (..., samples), for instance one cycle or a batch of cycles of one length.
+    duration : float
+        In seconds.
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    torch.Tensor
+        (..., duration * sample_rate)
+
+    Raises
+    ------
+    LungSRADError
+        Where the waveforms are empty.
+
+    Example
+    -------
+    >>> shape_cycle(torch.tensor([[1.0, 2.0, 3.0]]), duration=5, sample_rate=1)
+    tensor([[1., 2., 3., 1., 2.]])
+    >>> shape_cycle(torch.tensor([1.0, 2.0, 3.0]), duration=2, sample_rate=1)
+    tensor([1., 2.])
+    """
+    target = round(duration * sample_rate)
+    samples = waveforms.shape[-1]
+    if samples == 0:
+        raise LungSRADError("a waveform is empty; expected at least one sample")
+    if samples > target:
+        return waveforms[..., :target]
+    repeats = (1,) * (waveforms.dim() - 1) + (math.ceil(target / samples),)
+    return fade(waveforms.repeat(repeats)[..., :target], sample_rate, fade_in=0.0)
+
+
+def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000, name="recording"):
+    """Cut one cycle out of a recording and bring it to one duration.
+
+    The whole recording is faded in and out over 1/16 s, then cut, then shaped by ``shape_cycle``. Take the recording
+    from ``load_recording`` and keep it when several of its cycles are wanted.
+
+    Arguments
+    ---------
+    recording : torch.Tensor
+        (samples,), the whole recording, not faded.
+    start, stop : float, optional
+        Times in seconds; the start and the end of the recording where left out. A ``stop`` up to
+        ``END_TOLERANCE`` (0.05 s) after the end of the audio means the end.
+    duration : float
+        Of the result, in seconds.
+    sample_rate : int
+        Of the recording and of the result, in Hz.
+    name : str or Path
+        What error messages call the recording.
+
+    Returns
+    -------
+    torch.Tensor
+        (duration * sample_rate,)
+
+    Raises
+    ------
+    LungSRADError
+        Where the times do not lie in order within the recording, or the recording is too short to be faded.
+
+    Example
+    -------
+    >>> cut_cycle(torch.randn(3 * 16000), start=0.5, stop=2.0).shape
+    torch.Size([128000])
+    """
+    length = len(recording) / sample_rate
+    begin = 0.0 if start is None else start
+    end = length if stop is None else stop
+    if not 0 <= begin < end:
+        raise LungSRADError(f"{name}: start {begin} s, stop {end} s; expected 0 <= start < stop")
+    if end > length + END_TOLERANCE or begin >= length:
+        raise LungSRADError(f"{name}: the cycle {begin} s to {end} s lies beyond the audio, which ends at {length} s")
+    try:
+        cycle = fade(recording, sample_rate)[
+            int(begin * sample_rate) : None if stop is None else int(stop * sample_rate)
+        ]
+        return shape_cycle(cycle, duration, sample_rate)
+    except LungSRADError as error:
+        raise LungSRADError(f"{name}: {error}") from error
+
+
+def read_cycle(path, start=None, stop=None, duration=8.0, sample_rate=16000):
+    """Read one cycle of a recording: load, fade the recording, cut, repeat or cut to one duration, fade out.
+
+    Arguments
+    ---------
+    path : str or Path
+        The recording.
+    start, stop : float, optional
+        Times of the cycle in seconds; the whole recording where left out.
+    duration : float
+        Of the result, in seconds.
+    sample_rate : int
+        Of the result, in Hz.
+
+    Returns
+    -------
+    torch.Tensor
+        (duration * sample_rate,), float32
+
+    Raises
+    ------
+    LungSRADError
+        As ``load_recording`` and ``cut_cycle`` do; the message names the file.
+
+    Example
+    -------
+    >>> import numpy, soundfile
+    >>> path = getfixture("tmp_path") / "noise.wav"
+    >>> soundfile.write(path, numpy.random.default_rng(0).normal(0, 0.1, 12000), 4000)
+    >>> read_cycle(path, start=0.2, stop=2.7).shape
+    torch.Size([128000])
+    """
+    return cut_cycle(load_recording(path, sample_rate), start, stop, duration, sample_rate, name=path)

@@ -1,0 +1,175 @@
+"""Is this a recording that can be classified at all? What can be told from its samples, told honestly.
+
+Whether it is a lung sound, and of which place on the chest, cannot be told from here.
+"""
+
+import numpy as np
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.result import Flaw
+
+# Crackles and wheezes have their energy between 100 and 2,000 Hz (Bohadana, Izbicki and Kraman 2014, "Fundamentals of
+# lung auscultation", NEJM 370, table 1), so that 4,000 samples a second is the least that holds them.
+MIN_SAMPLE_RATE = 4000
+
+# The shortest of the 6,898 annotated cycles of ICBHI 2017 lasts 0.200 s: nothing shorter was ever learned from.
+MIN_SECONDS = 0.2
+
+# Below a third of the smallest step of 16 bits nothing changes: silence, or a sensor that is stuck.
+STILL = 1e-5
+# A constant of up to three steps of 16 bits is what is left of silence by an offset or a rounding.
+SILENT_LEVEL = 1e-4
+
+FULL_SCALE = 0.999
+CLIPPED_RUN = 3  # samples in a row at full scale; a single one may be a true peak
+CLIPPED_SHARE = 1e-4
+
+QUIET_PEAK = 0.002  # the quietest of the 158 ICBHI recordings looked at peaks at 0.03
+OFFSET = 0.1
+
+MAX_LISTED = 20  # more stretches of silence than this, as of a noise gate, become one flaw
+
+
+class InputChecks:
+    """Look at a recording block by block while it is read.
+
+    Arguments
+    ---------
+    name : str or Path
+        What messages call it.
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    LungSRADError
+        Where the sample rate is too low.
+
+    Example
+    -------
+    >>> checks = InputChecks("a.wav", 4000)
+    >>> checks.add(np.zeros(8000, dtype=np.float32))
+    >>> checks.flaws()
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: a.wav: silence from beginning to end; expected a recording with sound in it
+    """
+
+    def __init__(self, name, sample_rate):
+        if sample_rate < MIN_SAMPLE_RATE:
+            raise LungSRADError(
+                f"{name}: {sample_rate} samples a second; crackles and wheezes need at least {MIN_SAMPLE_RATE}, so "
+                "take the original recording"
+            )
+        self.name = name
+        self.sample_rate = sample_rate
+        self.samples = 0
+        self._stills = []  # (begin, end, level) in samples, MIN_SECONDS or longer
+        self._still = (0, 0.0)  # begin and level of the run that the latest sample belongs to
+        self._last = None
+        self._clipped = 0
+        self._at_limit = 0
+        self._peak = 0.0
+        self._total = 0.0
+
+    def add(self, block):
+        """Take the next samples (N,), float32, one channel.
+
+        Raises
+        ------
+        LungSRADError
+            Where a sample is not finite.
+        """
+        if len(block) == 0:
+            return
+        bad = ~np.isfinite(block)
+        if bad.any():
+            second = (self.samples + int(bad.argmax())) / self.sample_rate
+            raise LungSRADError(
+                f"{self.name}: the audio holds NaN or infinite samples, the first at {second:.3f} s; expected finite "
+                "ones, so write the file again"
+            )
+        self._peak = max(self._peak, float(np.abs(block).max()))
+        self._total += float(block.sum(dtype=np.float64))
+        self._add_clipping(np.abs(block) >= FULL_SCALE)
+        self._add_stills(block)
+        self.samples += len(block)
+
+    def _add_clipping(self, at_limit):
+        padded = np.concatenate([np.full(self._at_limit, True), at_limit, [False]])
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], padded]).astype(np.int8)))
+        runs = edges[1::2] - edges[::2]
+        # The run that the block ends in is carried over to the next block, and counted there.
+        self._clipped += int(runs[runs >= CLIPPED_RUN].sum())
+        trailing = int(runs[-1]) if len(runs) and at_limit[-1] else 0
+        if trailing >= CLIPPED_RUN:
+            self._clipped -= trailing
+        self._at_limit = trailing
+
+    def _add_stills(self, block):
+        previous = block[0] if self._last is None else self._last
+        moves = np.flatnonzero(np.abs(np.diff(block, prepend=previous)) > STILL)
+        begin, level = self._still
+        if self._last is None:
+            level = float(block[0])
+        for move in moves:
+            self._close_still(begin, self.samples + int(move), level)
+            begin, level = self.samples + int(move), float(block[move])
+        self._still = (begin, level)
+        self._last = block[-1]
+
+    def _close_still(self, begin, end, level):
+        if end - begin >= MIN_SECONDS * self.sample_rate:
+            self._stills.append((begin, end, level))
+
+    def flaws(self):
+        """Return what was found in the whole recording.
+
+        Returns
+        -------
+        tuple of Flaw
+
+        Raises
+        ------
+        LungSRADError
+            Where there is nothing to classify: no or too few samples, silence, or a constant.
+        """
+        if self.samples < MIN_SECONDS * self.sample_rate:
+            raise LungSRADError(
+                f"{self.name}: lasts {self.samples / self.sample_rate:.3f} s; expected at least {MIN_SECONDS} s, the "
+                "shortest breathing cycle that a model has learned from"
+            )
+        begin, level = self._still
+        if begin == 0:
+            what = "silence" if abs(level) <= SILENT_LEVEL else f"one constant value, {level:.3g},"
+            raise LungSRADError(f"{self.name}: {what} from beginning to end; expected a recording with sound in it")
+        flaws = self._still_flaws(self.still_runs())
+        clipped = self._clipped + (self._at_limit if self._at_limit >= CLIPPED_RUN else 0)
+        if clipped > CLIPPED_SHARE * self.samples:
+            flaws.append(
+                Flaw("clipping", f"{100 * clipped / self.samples:.2g} % of the samples are cut off at full scale")
+            )
+        if self._peak < QUIET_PEAK:
+            flaws.append(Flaw("quiet", f"the loudest sample is {self._peak:.2g} of full scale"))
+        mean = self._total / self.samples
+        if abs(mean) > OFFSET:
+            flaws.append(Flaw("offset", f"the samples are off zero by {mean:.2g} of full scale on average"))
+        return tuple(flaws)
+
+    def still_runs(self):
+        """Return (begin, end, level), in samples, of what was silent or constant for at least ``MIN_SECONDS``."""
+        begin, level = self._still
+        last = [(begin, self.samples, level)] if self.samples - begin >= MIN_SECONDS * self.sample_rate else []
+        return self._stills + last
+
+    def _still_flaws(self, runs):
+        if len(runs) <= MAX_LISTED:
+            return [self._still_flaw(*run) for run in runs]
+        seconds = sum(end - begin for begin, end, _ in runs) / self.sample_rate
+        return [Flaw("silence", f"silence or a constant value in {len(runs)} places, {seconds:.1f} s in total")]
+
+    def _still_flaw(self, begin, end, level):
+        start, end = begin / self.sample_rate, end / self.sample_rate
+        if abs(level) <= SILENT_LEVEL:
+            return Flaw("silence", f"silence from {start:.2f} to {end:.2f} s", start, end)
+        return Flaw("constant", f"one constant value, {level:.3g}, from {start:.2f} to {end:.2f} s", start, end)

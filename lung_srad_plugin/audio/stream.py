@@ -1,0 +1,168 @@
+"""Reading recordings of any length in blocks, to the very samples that reading them whole gives.
+
+``load_recording`` and ``fade`` of ``audio.py`` are the definition; this is the same in bounded memory.
+"""
+
+import math
+import os
+from pathlib import Path
+
+import soundfile
+import torch
+
+from lung_srad_plugin.audio.cycles import FADE_SECONDS, resampling_ratio
+from lung_srad_plugin.audio.quality import MIN_SECONDS, InputChecks
+from lung_srad_plugin.audio.riff import missing_bytes
+from lung_srad_plugin.errors import LungSRADError
+
+BLOCK_SECONDS = 4.0
+
+
+class RecordingStream:
+    """One channel of a recording at the wanted rate with the recording's fade, read from start to end in blocks.
+
+    Arguments
+    ---------
+    path : str or Path
+        An audio file that libsndfile reads. Several channels are averaged.
+    sample_rate : int
+        Wanted, in Hz.
+
+    Attributes
+    ----------
+    native_rate, channels : int
+        As in the file.
+    samples : int
+        Length at the wanted rate.
+    duration : float
+        Length in seconds.
+    checks : InputChecks
+        Has seen what was read so far.
+
+    Raises
+    ------
+    LungSRADError
+        Where the file is absent, not readable as audio, empty or too short, or its rate is too low or too odd.
+
+    Example
+    -------
+    >>> import numpy as np
+    >>> path = getfixture("tmp_path") / "noise.wav"
+    >>> soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 12000), 4000)
+    >>> stream = RecordingStream(path)
+    >>> stream.samples, stream.duration
+    (48000, 3.0)
+    >>> [len(part) for part in stream.cut([(0, 16000), (8000, 48000)])]
+    [16000, 40000]
+    """
+
+    def __init__(self, path, sample_rate=16000):
+        self.path = Path(os.fspath(path))
+        self.sample_rate = sample_rate
+        with self._open() as file:
+            self.native_rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
+        self.checks = InputChecks(self.path, self.native_rate)
+        if self.frames == 0:
+            raise LungSRADError(f"{self.path}: the audio file holds no samples")
+        self.duration = self.frames / self.native_rate
+        if self.duration < MIN_SECONDS:
+            raise LungSRADError(
+                f"{self.path}: lasts {self.duration:.3f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
+                "cycle that a model has learned from"
+            )
+        self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.path)
+        self.samples = math.ceil(self.frames * self._new / self._old)
+        self.missing_bytes = missing_bytes(self.path)
+
+    def _open(self):
+        if not self.path.is_file():
+            raise LungSRADError(f"{self.path}: no such audio file")
+        try:
+            return soundfile.SoundFile(self.path)
+        except (soundfile.SoundFileError, OSError) as error:
+            raise LungSRADError(
+                f"{self.path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
+            ) from error
+
+    def blocks(self):
+        """Yield the recording from start to end, (samples,) float32 each."""
+        done = 0
+        blocks = self._native_blocks() if self._old == self._new else self._resampled_blocks()
+        for block in blocks:
+            block = block[: self.samples - done]
+            if len(block):
+                yield self._fade(block, done)
+            done += len(block)
+
+    def _native_blocks(self):
+        """Yield one channel at the file's own rate; each but the last has a whole number of resampling steps."""
+        size = self._old * math.ceil(BLOCK_SECONDS * self.native_rate / self._old)
+        read = 0
+        with self._open() as file:
+            while read < self.frames:
+                try:
+                    block = file.read(size, dtype="float32", always_2d=True)
+                except soundfile.SoundFileError as error:
+                    second = read / self.native_rate
+                    raise LungSRADError(f"{self.path}: breaks off after {second:.2f} s ({error})") from error
+                if len(block) == 0:
+                    raise LungSRADError(
+                        f"{self.path}: its header promises {self.duration:.2f} s, but it ends after "
+                        f"{read / self.native_rate:.2f} s; take the complete file"
+                    )
+                read += len(block)
+                mono = torch.from_numpy(block).mean(dim=1)
+                self.checks.add(mono.numpy())
+                yield mono
+
+    def _resampled_blocks(self):
+        # Imported here as in load_recording, whose filter this is.
+        from torchaudio.transforms import Resample
+
+        resample = Resample(self.native_rate, self.sample_rate)
+        # The filter reaches `width` samples to both sides. Each block is resampled with that much of its neighbours,
+        # or zeros outside the recording, in whole steps of `old` samples, which give `new` samples each.
+        reach = math.ceil(resample.width / self._old) * self._old
+        extra = reach // self._old * self._new
+        held = torch.zeros(reach)
+        for block in self._native_blocks():
+            held = torch.cat([held, block])
+            steps = (len(held) - 2 * reach) // self._old
+            if steps > 0:
+                chunk = held[: 2 * reach + steps * self._old]
+                yield resample(chunk)[extra : extra + steps * self._new]
+                held = held[steps * self._old :]
+        steps = math.ceil((len(held) - reach) / self._old)
+        held = torch.nn.functional.pad(held, (0, 2 * reach + steps * self._old - len(held)))
+        yield resample(held)[extra : extra + steps * self._new]
+
+    def _fade(self, block, offset):
+        """Multiply by the part of the recording's ramps that lies in this block."""
+        ramp = int(FADE_SECONDS * self.sample_rate)
+        rise = torch.linspace(0, 1, ramp)
+        for gain, start in ((rise, 0), (1 - rise, self.samples - ramp)):
+            begin, end = max(start, offset), min(start + ramp, offset + len(block))
+            if begin < end:
+                block = block.clone()
+                block[begin - offset : end - offset] *= gain[begin - start : end - start]
+        return block
+
+    def cut(self, spans):
+        """Yield the samples of each span, reading forward once.
+
+        Arguments
+        ---------
+        spans : list of (int, int)
+            Begin and end in samples at the wanted rate, sorted by begin; they may overlap. In memory are the span at
+            hand and a block.
+        """
+        held, offset, blocks = torch.zeros(0), 0, self.blocks()
+        for begin, end in spans:
+            while offset + len(held) < min(end, self.samples):
+                if begin > offset:
+                    drop = min(begin - offset, len(held))
+                    held, offset = held[drop:], offset + drop
+                held = torch.cat([held, next(blocks)])
+            yield held[begin - offset : end - offset].clone()
+        for _ in blocks:  # so that the checks see the rest
+            pass

@@ -1,0 +1,179 @@
+"""Pairs recordings with annotations and examines both, without decoding any audio."""
+
+import filecmp
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from rich.console import Console
+from rich.progress import track
+
+from lung_srad_plugin.datasets.icbhi.annotation import fit_to_audio, parse_annotation
+from lung_srad_plugin.datasets.icbhi.recording_name import FORM, NameIndex, RecordingName, is_recording_name, parse_name
+from lung_srad_plugin.datasets.problems import Problem
+from lung_srad_plugin.utils.provenance import file_sha256
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording that can be used.
+
+    Arguments
+    ---------
+    name : RecordingName
+        The parts of its audio file's name.
+    wav : pathlib.Path
+        The audio.
+    annotation : pathlib.Path
+        The annotation; its name may state another device.
+    cycles : list of Cycle
+        In time order, all within the audio.
+    """
+
+    name: RecordingName
+    wav: Path
+    annotation: Path
+    cycles: list
+
+
+def read_recordings(layout, quiet=False):
+    """Examine all recordings and annotations of a data folder.
+
+    Headers and annotations are read; audio is compared only where two files have the same size.
+
+    Arguments
+    ---------
+    layout : Layout
+        Where the files are.
+    quiet : bool
+        Show no progress bar.
+
+    Returns
+    -------
+    recordings : dict
+        Name to Recording: those that can be used.
+    names : list of str
+        Names of all recordings, those that cannot be used among them, sorted.
+    problems : list of Problem
+        What is left out of ``recordings``, and why.
+    """
+    wavs, doubtful_wavs, problems = _by_name(layout, layout.wavs)
+    annotations, doubtful_annotations, found = _by_name(layout, layout.annotations)
+    same, same_problems = _same_content(layout, wavs)
+    problems += found + same_problems
+    unusable = doubtful_wavs | doubtful_annotations | same
+    pairs = _pair(wavs, annotations)
+    recordings = {}
+    for name, (wav, annotation) in track(
+        pairs.items(), "Reading recordings", console=Console(stderr=True), disable=quiet
+    ):
+        seconds = cycles = None
+        if wav is None:
+            message = f"annotation without its recording {name}.wav"
+            problems.append(Problem(layout.relative(annotation), message, left_out="recording"))
+        else:
+            seconds, found = _read_seconds(wav, layout.relative(wav))
+            problems += found
+        if annotation is None:
+            message = f"recording without its annotation {name}.txt"
+            problems.append(Problem(layout.relative(wav), message, left_out="recording"))
+        else:
+            cycles, found = _read_cycles(annotation, layout.relative(annotation), seconds)
+            problems += found
+        if seconds and cycles and name not in unusable and annotation.stem not in unusable:
+            recordings[name] = Recording(parse_name(name), wav, annotation, cycles)
+    return recordings, sorted(pairs), problems
+
+
+def _by_name(layout, paths):
+    """Name to file, the first where there are several; the names for which these differ; the problems."""
+    groups, doubtful, problems = {}, set(), []
+    for path in paths:
+        if is_recording_name(path.stem):
+            groups.setdefault(path.stem, []).append(path)
+        else:
+            message = f"the name is not of the ICBHI form; expected {FORM}"
+            problems.append(Problem(layout.relative(path), message, left_out="recording"))
+    for name, (first, *others) in groups.items():
+        equal = all(filecmp.cmp(first, other, shallow=False) for other in others)
+        if not equal:
+            doubtful.add(name)
+        for other in others:
+            what = "the same content" if equal else "other content"
+            message = f"duplicate: {layout.relative(first)} has the same name and {what}"
+            problems.append(Problem(layout.relative(other), message, left_out="copy" if equal else "recording"))
+    return {name: group[0] for name, group in sorted(groups.items())}, doubtful, problems
+
+
+def _same_content(layout, wavs):
+    """The names of recordings whose files are equal, and the problems."""
+    groups = {}
+    for name, path in wavs.items():
+        groups.setdefault(path.stat().st_size, []).append(name)
+    # Most recordings of ICBHI have one of a few sizes: the middle of the file tells nearly all of them apart.
+    for digest in (_digest_of_middle, file_sha256):
+        finer = {}
+        for key, names in groups.items():
+            for name in names if len(names) > 1 else ():
+                finer.setdefault((key, digest(wavs[name])), []).append(name)
+        groups = finer
+    same, problems = set(), []
+    for names in groups.values():
+        # Empty files are reported as such.
+        if len(names) == 1 or wavs[names[0]].stat().st_size == 0:
+            continue
+        same.update(names)
+        for name in names[1:]:
+            message = f"duplicate: {layout.relative(wavs[names[0]])} has the same content under another name"
+            problems.append(Problem(layout.relative(wavs[name]), message, left_out="both recordings"))
+    return same, problems
+
+
+def _digest_of_middle(path):
+    with path.open("rb") as file:
+        file.seek(path.stat().st_size // 2)
+        return hashlib.sha256(file.read(1 << 16)).digest()
+
+
+def _pair(wavs, annotations):
+    """Name to (recording, annotation), either of them possibly ``None``.
+
+    Names are joined in full first; what remains on both sides is joined without the device.
+    """
+    pairs = {name: (path, annotations.get(name)) for name, path in wavs.items()}
+    rest_of_wavs = NameIndex(set(wavs) - set(annotations))
+    rest_of_annotations = NameIndex(set(annotations) - set(wavs))
+    for name in sorted(rest_of_annotations.names):
+        partner = rest_of_wavs.find(name)
+        if partner and rest_of_annotations.find(partner) == name:
+            pairs[partner] = (wavs[partner], annotations[name])
+        else:
+            pairs[name] = (None, annotations[name])
+    return dict(sorted(pairs.items()))
+
+
+def _read_seconds(path, file):
+    """The length of a recording, or ``None`` and what is wrong with it."""
+    if path.stat().st_size == 0:
+        return None, [Problem(file, "empty file", left_out="recording")]
+    try:
+        info = soundfile.info(str(path))
+    except RuntimeError as error:  # the base of all soundfile errors
+        return None, [Problem(file, f"cannot be read as audio: {error}", left_out="recording")]
+    if info.frames == 0:
+        return None, [Problem(file, "holds no samples", left_out="recording")]
+    return info.frames / info.samplerate, []
+
+
+def _read_cycles(path, file, seconds):
+    """The cycles of an annotation that lie within the audio, where its length is known, and the problems."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return [], [Problem(file, "is not text in UTF-8", left_out="recording")]
+    cycles, problems = parse_annotation(text, file)
+    if seconds is not None:
+        cycles, beyond = fit_to_audio(cycles, seconds, file)
+        problems += beyond
+    return cycles, problems

@@ -1,0 +1,293 @@
+"""Who is in train, valid and test: the official split, its corrected form, and splits drawn by patient."""
+
+import random
+from importlib import resources
+
+from lung_srad_plugin.datasets.icbhi.recording_name import NameIndex, is_recording_name, parse_name
+from lung_srad_plugin.datasets.problems import Problem, raise_problems
+from lung_srad_plugin.errors import LungSRADError
+
+SIDES = ("train", "test")
+
+# Enough for the drawn parts to come close to their shares in every class (a few percent of a class on ICBHI), in less
+# than a second.
+_DRAWS = 200
+
+
+def parse_split(text, file):
+    """Return the side of each recording in a split file, and the problems of its lines.
+
+    Arguments
+    ---------
+    text : str
+        Lines of ``name side``, the side being ``train`` or ``test``.
+    file : str
+        What to call the file in problems.
+
+    Returns
+    -------
+    sides : dict
+        Recording name to ``"train"`` or ``"test"``.
+    problems : list of Problem
+        Malformed lines and recordings listed more than once; these are not in ``sides``.
+
+    Example
+    -------
+    >>> parse_split("101_1b1_Al_sc_Meditron\\ttest\\n", "split.txt")
+    ({'101_1b1_Al_sc_Meditron': 'test'}, [])
+    """
+    sides, problems, first_line = {}, [], {}
+    for number, line in enumerate(text.rstrip().splitlines(), 1):
+        fields = line.split()
+        if len(fields) != 2 or fields[1] not in SIDES:
+            problems.append(Problem(file, f"{line!r}; expected 'name train' or 'name test'", number, left_out="line"))
+        elif not is_recording_name(fields[0]):
+            message = f"{fields[0]!r} is not a name of the ICBHI form"
+            problems.append(Problem(file, message, number, left_out="line"))
+        elif fields[0] in first_line:
+            message = f"{fields[0]} is listed before, in line {first_line[fields[0]]}"
+            problems.append(Problem(file, message, number, left_out="recording"))
+            sides.pop(fields[0], None)
+        else:
+            first_line[fields[0]] = number
+            sides[fields[0]] = fields[1]
+    return sides, problems
+
+
+def official_split():
+    """Return the official 60/40 split of ICBHI 2017, which comes with this package.
+
+    Returns
+    -------
+    dict
+        The 920 recording names to ``"train"`` (539) or ``"test"`` (381).
+
+    Example
+    -------
+    >>> list(official_split().values()).count("test")
+    381
+    """
+    text = resources.files(__package__).joinpath("official_split.txt").read_text(encoding="utf-8")
+    sides, _ = parse_split(text, "official_split.txt")
+    return sides
+
+
+def assign_sides(names, sides):
+    """Return the side of each recording according to a split.
+
+    Arguments
+    ---------
+    names : iterable of str
+        Recording names.
+    sides : dict
+        A split: recording name to side. Where it names a recording for another device, that is the same recording.
+
+    Returns
+    -------
+    assigned : dict
+        Name to side, for the names that the split lists.
+    missing : list of str
+        The names that it does not list.
+
+    Example
+    -------
+    >>> assign_sides(["226_1b1_Pl_sc_LittC2SE", "300_1b1_Al_sc_Meditron"], {"226_1b1_Pl_sc_Meditron": "train"})
+    ({'226_1b1_Pl_sc_LittC2SE': 'train'}, ['300_1b1_Al_sc_Meditron'])
+    """
+    index = NameIndex(sides)
+    assigned, missing = {}, []
+    for name in sorted(names):
+        listed = index.find(name)
+        if listed is None:
+            missing.append(name)
+        else:
+            assigned[name] = sides[listed]
+    return assigned, missing
+
+
+def assign_official_split(names):
+    """Return the side of each recording in the official split.
+
+    Arguments
+    ---------
+    names : iterable of str
+        Recording names.
+
+    Returns
+    -------
+    dict
+        Name to ``"train"`` or ``"test"``.
+
+    Raises
+    ------
+    LungSRADError
+        With every name that the official split does not list.
+
+    Example
+    -------
+    >>> assign_official_split(["101_1b1_Al_sc_Meditron", "226_1b1_Pl_sc_Meditron"])
+    {'101_1b1_Al_sc_Meditron': 'test', '226_1b1_Pl_sc_Meditron': 'train'}
+    """
+    assigned, missing = assign_sides(names, official_split())
+    raise_problems([Problem(name, "is not listed") for name in missing], "the official ICBHI split")
+    return assigned
+
+
+def patients_on_both_sides(sides):
+    """Return the patients who have recordings in train and in test.
+
+    Arguments
+    ---------
+    sides : dict
+        A split: recording name to side.
+
+    Returns
+    -------
+    list of str
+        Sorted patient numbers.
+
+    Example
+    -------
+    >>> patients_on_both_sides(official_split())
+    ['156', '218']
+    """
+    patients = {side: {parse_name(name).patient for name in sides if sides[name] == side} for side in SIDES}
+    return sorted(patients["train"] & patients["test"])
+
+
+def correct_split(sides):
+    """Return the split without the train recordings of patients who are also in test.
+
+    Test stays as it is, so that scores remain comparable in what they are measured on. In the official split this
+    drops 13 recordings of patients 156 and 218.
+
+    Arguments
+    ---------
+    sides : dict
+        A split: recording name to side.
+
+    Returns
+    -------
+    dict
+
+    Example
+    -------
+    >>> len(official_split()) - len(correct_split(official_split()))
+    13
+    """
+    shared = set(patients_on_both_sides(sides))
+    return {name: side for name, side in sides.items() if side == "test" or parse_name(name).patient not in shared}
+
+
+def leave_device_out(names, device):
+    """Return a split whose test side is one device.
+
+    A patient recorded with this and with another device is in test only, so that neither the device nor its patients
+    are known from training. Devices are those of the names, which are not reliable, see ``recording_name``.
+
+    Arguments
+    ---------
+    names : iterable of str
+        Recording names.
+    device : str
+        As in the names, for example ``"Litt3200"``.
+
+    Returns
+    -------
+    dict
+        Name to side, without other devices' recordings of the test patients.
+
+    Raises
+    ------
+    LungSRADError
+        Where no recording has the device.
+
+    Example
+    -------
+    >>> names = ["101_1b1_Al_sc_Meditron", "102_1b1_Ar_sc_Litt3200", "102_2b1_Ar_sc_Meditron"]
+    >>> leave_device_out(names, "Litt3200")
+    {'101_1b1_Al_sc_Meditron': 'train', '102_1b1_Ar_sc_Litt3200': 'test'}
+    """
+    device_of = {name: parse_name(name).device for name in sorted(names)}
+    if device not in device_of.values():
+        found = ", ".join(sorted(set(device_of.values())))
+        raise LungSRADError(f"no recording of device {device!r}; the names have {found}")
+    return correct_split({name: "test" if found == device else "train" for name, found in device_of.items()})
+
+
+def divide_patients(counts, shares, seed, fixed=None):
+    """Divide patients into parts that come close to given shares of every class.
+
+    A patient is never divided. ``_DRAWS`` times, patients are put in a random order, one after the other, where they
+    leave the fewest (part, class) pairs empty and, among those, the smallest squared distance from the shares; the best
+    of these divisions, by the same two marks, is returned. The number of patients counts like one more class.
+
+    Arguments
+    ---------
+    counts : dict
+        Patient to ``{class: number of cycles}``.
+    shares : list of float
+        The share of each part; they sum to 1.
+    seed : int
+        Equal seeds give equal divisions.
+    fixed : dict, optional
+        Patient to the part in which they have to be.
+
+    Returns
+    -------
+    dict
+        Patient to part, a number from 0. Every part has a patient, and, where the draws find a way, every class.
+
+    Raises
+    ------
+    LungSRADError
+        Where there are fewer patients than parts to fill.
+
+    Example
+    -------
+    >>> counts = {str(patient): {"normal": 4, "wheeze": patient % 2} for patient in range(10)}
+    >>> parts = divide_patients(counts, [0.8, 0.2], seed=0)
+    >>> sorted(parts.values())
+    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
+    """
+    fixed = fixed or {}
+    free = sorted(set(counts) - set(fixed))
+    unfilled = len(shares) - len(set(fixed.values()))
+    if len(free) < unfilled:
+        raise LungSRADError(f"{len(free)} patients that can be placed do not fill {unfilled} parts; use fewer parts")
+    classes = sorted({label for of_patient in counts.values() for label in of_patient})
+    vectors = {patient: [counts[patient].get(label, 0) for label in classes] + [1] for patient in sorted(counts)}
+    totals = [sum(column) for column in zip(*vectors.values(), strict=True)]
+
+    def cost(part, vector):
+        """The empty classes of a part and its squared distance from its share."""
+        empty = sum(value == 0 < total for value, total in zip(vector, totals, strict=True))
+        off = sum((v / t - shares[part]) ** 2 for v, t in zip(vector, totals, strict=True) if t)
+        return empty, off
+
+    def gain(part, vector, costs):
+        after = cost(part, vector)
+        return after[0] - costs[part][0], after[1] - costs[part][1]
+
+    def draw(order):
+        filled = [[0] * len(totals) for _ in shares]
+        for patient, part in fixed.items():
+            filled[part] = [a + b for a, b in zip(filled[part], vectors[patient], strict=True)]
+        costs = [cost(part, vector) for part, vector in enumerate(filled)]
+        placed = dict(fixed)
+        for patient in order:
+            trials = [[a + b for a, b in zip(part, vectors[patient], strict=True)] for part in filled]
+            best = min(range(len(shares)), key=lambda part: gain(part, trials[part], costs))
+            filled[best], costs[best] = trials[best], cost(best, trials[best])
+            placed[patient] = best
+        return (sum(c[0] for c in costs), sum(c[1] for c in costs)), placed
+
+    generator = random.Random(seed)
+    best = None
+    for _ in range(_DRAWS):
+        order = list(free)
+        generator.shuffle(order)
+        mark, placed = draw(order)
+        if best is None or mark < best[0]:
+            best = mark, placed
+    return best[1]

@@ -1,0 +1,197 @@
+"""DASS: VMamba over log-mel spectrograms (Bhati et al., "DASS: Distilled Audio State Space Models", 2024)."""
+
+from collections import OrderedDict
+from itertools import pairwise
+
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from lung_srad_plugin.encoders.dass.block import Block, ChannelNorm
+from lung_srad_plugin.errors import LungSRADError
+
+# Named children keep the keys of the released weights, whose gaps are layers without parameters.
+
+
+def _patch_embedding(dim):
+    """(B,1,F,T) to (B,dim,F/4,T/4)."""
+    return torch.nn.Sequential(
+        OrderedDict(
+            {
+                "0": torch.nn.Conv2d(1, dim // 2, 3, stride=2, padding=1),
+                "2": ChannelNorm(dim // 2),
+                "4": torch.nn.GELU(),
+                "5": torch.nn.Conv2d(dim // 2, dim, 3, stride=2, padding=1),
+                "7": ChannelNorm(dim),
+            }
+        )
+    )
+
+
+def _downsample(dim, out_dim):
+    """(B,dim,H,W) to (B,out_dim,H/2,W/2)."""
+    return torch.nn.Sequential(
+        OrderedDict({"1": torch.nn.Conv2d(dim, out_dim, 3, stride=2, padding=1), "3": ChannelNorm(out_dim)})
+    )
+
+
+class Stage(torch.nn.Module):
+    """Blocks of one width, then the downsampling to the next width (none where ``out_dim`` is None).
+
+    Arguments
+    ---------
+    dim, out_dim : int, int or None
+        Channels of the blocks, and of the next stage.
+    drop_path_rates : list of float
+        One for each block.
+    scan_backend : str or None
+        See ``SS2D``.
+    gradient_checkpointing : bool
+        Compute each block again in the backward pass instead of keeping its activations.
+
+    Example
+    -------
+    >>> Stage(16, 32, drop_path_rates=[0.0, 0.1])(torch.randn(2, 16, 8, 20)).shape
+    torch.Size([2, 32, 4, 10])
+    """
+
+    def __init__(self, dim, out_dim, drop_path_rates, scan_backend=None, gradient_checkpointing=False):
+        super().__init__()
+        self.blocks = torch.nn.Sequential(*[Block(dim, rate, scan_backend) for rate in drop_path_rates])
+        self.downsample = torch.nn.Identity() if out_dim is None else _downsample(dim, out_dim)
+        self.gradient_checkpointing = gradient_checkpointing
+
+    def forward(self, x):
+        for block in self.blocks:
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        return self.downsample(x)
+
+
+class DASSEncoder(torch.nn.Module):
+    """Encoder of log-mel spectrograms: patch embedding, stages of SS2D blocks, norm, global average pool.
+
+    Maps between its parts are (B,C,H,W), stored channels last; H is frequency (F/4 after the patch embedding, halved
+    by each stage but the last) and W is time (T/4). Odd sizes round up. ``embed`` and ``encode`` are apart so that maps
+    can be mixed between them. Weights start as VMamba's do: ``load_dass_checkpoint`` fills in the released ones.
+
+    Arguments
+    ---------
+    depths : list of int
+        Blocks in each stage.
+    dims : list of int
+        Channels in each stage; the last is ``embedding_dim``, D.
+    drop_path_rate : float
+        Drop-path probability of the last block; it rises linearly from 0 at the first.
+    scan_backend : str or None
+        One of ``available_scan_backends()``; None picks the fastest for the tensor's device.
+    gradient_checkpointing : bool
+        Compute each block again in the backward pass: some 40 % less memory, 20 % more time.
+
+    Raises
+    ------
+    LungSRADError
+        Where depths, dims or the drop-path rate make no encoder, or the features are too small or of another rank.
+
+    Example
+    -------
+    >>> encoder = DASSEncoder(depths=[1, 1], dims=[16, 32])
+    >>> feats = torch.randn(2, 160, 64)
+    >>> encoder(feats).shape
+    torch.Size([2, 1, 32])
+    >>> [tuple(x.shape) for x in encoder.stages(feats)]
+    [(2, 32, 8, 20), (2, 32, 8, 20)]
+    """
+
+    def __init__(self, depths, dims, drop_path_rate=0.0, scan_backend=None, gradient_checkpointing=False):
+        super().__init__()
+        _check_sizes(depths, dims, drop_path_rate)
+        self.embedding_dim = dims[-1]
+        self.patch_embed = _patch_embedding(dims[0])
+        rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
+        self.layers = torch.nn.ModuleList(
+            Stage(dim, out_dim, [next(rates) for _ in range(depth)], scan_backend, gradient_checkpointing)
+            for depth, (dim, out_dim) in zip(depths, pairwise([*dims, None]), strict=True)
+        )
+        self.norm = ChannelNorm(dims[-1])
+        self.apply(_init_linear)
+
+    @classmethod
+    def small(cls, drop_path_rate=0.2, scan_backend=None, gradient_checkpointing=False):
+        """DASS-small: 30 million parameters."""
+        return cls([2, 2, 8, 2], [96, 192, 384, 768], drop_path_rate, scan_backend, gradient_checkpointing)
+
+    @classmethod
+    def medium(cls, drop_path_rate=0.3, scan_backend=None, gradient_checkpointing=False):
+        """DASS-medium: 48 million parameters; the encoder of the paper."""
+        return cls([2, 2, 20, 2], [96, 192, 384, 768], drop_path_rate, scan_backend, gradient_checkpointing)
+
+    def embed(self, feats):
+        """Turn features (B,T,F) into the patch-embedding map (B,C,H,W) with H = F/4 and W = T/4.
+
+        Raises
+        ------
+        LungSRADError
+            Where ``feats`` is not of rank 3 or has fewer than 4 frames or mels.
+        """
+        if feats.dim() != 3 or min(feats.shape[1:]) < 4:
+            raise LungSRADError(
+                f"features of shape {tuple(feats.shape)}: expected (batch, frames, mels), at least 4 frames and 4 mels"
+            )
+        # One channel is both layouts at once; strides written this way make every convolution choose channels last.
+        image = feats.transpose(1, 2).contiguous().unsqueeze(-1).permute(0, 3, 1, 2)
+        return self.patch_embed(image)
+
+    def encode(self, x):
+        """Encode a patch-embedding map (B,C,H,W) as vectors (B,D)."""
+        for layer in self.layers:
+            x = layer(x)
+        return self.norm(x).mean(dim=(2, 3))
+
+    def forward(self, feats, lens=None):
+        """Encode features (B,T,F) as embeddings (B,1,D), the shape SpeechBrain expects.
+
+        Arguments
+        ---------
+        feats : torch.Tensor
+            Normalised log-mel features (B,T,F).
+        lens : torch.Tensor or None
+            Relative lengths (B,), which SpeechBrain passes. Not used: cycles are all shaped to one length before.
+
+        Returns
+        -------
+        torch.Tensor
+            (B,1,D)
+        """
+        return self.encode(self.embed(feats)).unsqueeze(1)
+
+    def stages(self, feats):
+        """List the output map (B,C,H,W) of each stage, after the downsampling that ends all but the last."""
+        x = self.embed(feats)
+        return [x := layer(x) for layer in self.layers]
+
+
+def _check_sizes(depths, dims, drop_path_rate):
+    if not depths or len(depths) != len(dims):
+        raise LungSRADError(
+            f"depths={list(depths)}, dims={list(dims)}: expected one depth and one width for each stage"
+        )
+    if min(depths) < 1 or min(dims) < 2 or dims[0] % 2:
+        raise LungSRADError(
+            f"depths={list(depths)}, dims={list(dims)}: each depth is at least 1, each width at least 2, the first even"
+        )
+    if not 0 <= drop_path_rate < 1:
+        raise LungSRADError(f"drop_path_rate={drop_path_rate}: expected a probability from 0 to below 1")
+
+
+def _init_linear(module):
+    """Xavier's start (Glorot and Bengio, 2010) of linear layers; norms and convolutions keep torch's own.
+
+    VMamba draws them with a standard deviation of 0.02, which starts the blocks of narrow encoders so close to nothing
+    that they hardly learn from a small data set. It makes no difference where released weights are loaded.
+    """
+    if isinstance(module, torch.nn.Linear):
+        torch.nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            torch.nn.init.zeros_(module.bias)

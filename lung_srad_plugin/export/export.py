@@ -1,0 +1,390 @@
+"""From a training run to a model folder: what SpeechBrain's ``EncoderClassifier`` loads, and what people want to know.
+
+The folder appears when it is complete and verified. It may be moved: nothing in it names a place.
+"""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from operator import getitem
+from pathlib import Path
+
+import torch
+from hyperpyyaml import load_hyperpyyaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.export.model_card import write_card
+from lung_srad_plugin.export.model_folder import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    HYPERPARAMS,
+    LABEL_ENCODER,
+    LICENSE,
+    NEEDED,
+    OPTIONAL,
+    WEIGHTS,
+    check_weights,
+)
+from lung_srad_plugin.training.dataio import make_label_encoder
+from lung_srad_plugin.utils.provenance import file_sha256, package_versions
+
+# SpeechBrain builds these when it loads the folder; the parts that depend on the run are added to them.
+HEADER = """\
+# Lung-SRAD, for speechbrain.inference.classifiers.EncoderClassifier.from_hparams(source=<this folder>), or with checks
+# of the folder and of what is classified: lung_srad_plugin.LungSoundClassifier.from_hparams(source=<this folder>).
+# Research use only: not a medical device.
+sample_rate: {sample_rate}
+compute_features: !new:lung_srad_plugin.CycleFeatures
+    duration: {duration}
+    sample_rate: {sample_rate}
+    frames: {frames}
+mean_var_norm: !new:lung_srad_plugin.AudioSetNormalization
+"""
+
+WIRING = """\
+modules:
+    compute_features: !ref <compute_features>
+    mean_var_norm: !ref <mean_var_norm>
+    embedding_model: !ref <embedding_model>
+    classifier: !ref <classifier>
+label_encoder: !new:speechbrain.dataio.encoder.CategoricalEncoder
+label_count: !apply:speechbrain.dataio.encoder.CategoricalEncoder.expect_len
+    - !ref <label_encoder>
+    - {classes}
+pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
+    loadables:
+        embedding_model: !ref <embedding_model>
+        classifier: !ref <classifier>
+        label_encoder: !ref <label_encoder>
+"""
+
+# Which checkpoint of a run, by the value that its meta data must have most of.
+SELECTIONS = {"valid": "valid_score", "last": "epoch", "test": "test_score"}
+
+TOLERANCE = 1e-5  # of log-probabilities, between the training modules and the exported folder
+
+# Settings of training and of one machine; an exported model runs on any.
+_MACHINE = ("scan_backend", "gradient_checkpointing")
+# What a yaml file computes of constants, so that the exported one holds the result.
+_CONSTANTS = {"!apply:operator.getitem": getitem, "!apply:len": len}
+
+
+def export_run(run_folder, destination, select="valid", onnx=False):
+    """Export a checkpoint of a training run as a model folder.
+
+    Arguments
+    ---------
+    run_folder : str or Path
+        The output folder of a training run.
+    destination : str or Path
+        Where to write: a folder that is absent or empty, or an earlier export, which is replaced.
+    select : str
+        ``"valid"``: the epoch that is best on the validation cycles. ``"last"``: the last epoch. ``"test"``: the epoch
+        that is best on the test cycles, for runs that looked at them; its scores are optimistic, and the card says so.
+    onnx : bool
+        Whether to write ``model.onnx`` too.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    LungSRADError
+        As ``export_checkpoint``, and where the run has no such checkpoint.
+
+    Example
+    -------
+    >>> export_run("no/such/run", "model")
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: no/such/run/hyperparams.yaml: no such file; expected the output folder ...
+    """
+    if select not in SELECTIONS:
+        raise LungSRADError(f"select={select!r}; expected one of {', '.join(SELECTIONS)}")
+    run_folder = Path(run_folder)
+    _read_settings(run_folder / HYPERPARAMS)
+    return export_checkpoint(run_folder, _find_checkpoint(run_folder, select), destination, select, onnx)
+
+
+def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=False):
+    """Export one checkpoint of a training run as a model folder, and verify it by classifying a clip both ways.
+
+    Arguments
+    ---------
+    run_folder : str or Path
+        The output folder of a training run; its ``hyperparams.yaml`` says how the model is built, and its
+        ``results.json``, if there, fills the model card.
+    checkpoint : str or Path
+        The folder of one of the run's checkpoints.
+    destination : str or Path
+        Where to write. The folder appears there in one step when it is complete.
+    select : str
+        How the checkpoint was chosen, see ``export_run``.
+    onnx : bool
+        Whether to write ``model.onnx`` too.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    LungSRADError
+        Where the run or the checkpoint lacks a part, the destination holds something else or cannot be written, or the
+        written folder does not answer as the training modules do.
+    """
+    run_folder, checkpoint, destination = Path(run_folder), Path(checkpoint), Path(destination)
+    settings = _read_settings(run_folder / HYPERPARAMS)
+    for name in WEIGHTS:
+        if not (checkpoint / f"{name}.ckpt").is_file():
+            raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
+    _check_destination(destination)
+    with _appearing(destination) as folder:
+        _write(folder, run_folder, settings, checkpoint, select)
+        if onnx:
+            from lung_srad_plugin.export.onnx import export_onnx
+
+            export_onnx(folder)
+        verify_export(folder, settings, checkpoint)
+    return destination
+
+
+def verify_export(folder, settings, checkpoint):
+    """Classify a clip with the training's modules and with the folder, loaded by the stock class.
+
+    Arguments
+    ---------
+    folder : Path
+        The exported folder.
+    settings : dict
+        The run's hyperparameters, as yaml nodes.
+    checkpoint : Path
+        The run's checkpoint.
+
+    Raises
+    ------
+    LungSRADError
+        Where the log-probabilities differ by more than ``TOLERANCE``.
+    """
+    from speechbrain.inference.classifiers import EncoderClassifier
+
+    from lung_srad_plugin.audio.cycles import cut_cycle
+
+    rate = settings["sample_rate"]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        clip = 0.1 * torch.randn(3 * rate, generator=torch.Generator().manual_seed(0))
+        modules = _training_modules(settings, checkpoint)
+        feats = modules["compute_features"](cut_cycle(clip, duration=settings["duration"], sample_rate=rate)[None])
+        embeddings = modules["embedding_model"](modules["mean_var_norm"](feats))
+        expected = modules["classifier"](embeddings).squeeze(1)
+        exported = EncoderClassifier.from_hparams(source=str(folder), run_opts={"device": "cpu"})
+        found = exported.classify_batch(clip[None])[0]
+    difference = (found - expected).abs().max().item()
+    if not difference <= TOLERANCE:
+        raise LungSRADError(
+            f"{checkpoint}: the exported folder answers otherwise than the training modules (log-probabilities differ "
+            f"by {difference:.2g}); nothing was written. Please report this"
+        )
+
+
+def _training_modules(settings, checkpoint):
+    """Build what the run trained, with the weights of the checkpoint."""
+    names = ("compute_features", "mean_var_norm", *WEIGHTS)
+    modules = load_hyperpyyaml(_dump({name: settings[name] for name in names}))
+    for name in WEIGHTS:
+        check_weights(modules[name], checkpoint / f"{name}.ckpt")
+        modules[name].load_state_dict(_load(checkpoint / f"{name}.ckpt"))
+    for name in names:
+        modules[name].eval()
+    return modules
+
+
+def _write(folder, run_folder, settings, checkpoint, select):
+    from safetensors.torch import save
+
+    labels = [str(label) for label in settings["labels"]]
+    parts = {name: _portable(settings[name]) for name in WEIGHTS}
+    for name in WEIGHTS:
+        shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
+        weights = {key: value.contiguous() for key, value in _load(folder / f"{name}.ckpt").items()}
+        # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
+        (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
+    make_label_encoder(labels).save(folder / LABEL_ENCODER)
+    plain = {key: "null" if settings[key] is None else settings[key] for key in ("sample_rate", "duration", "frames")}
+    yaml = HEADER.format(**plain) + _dump(parts) + WIRING.format(classes=len(labels))
+    (folder / HYPERPARAMS).write_text(yaml, encoding="utf-8")
+    results = _read_results(run_folder)
+    shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
+    weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
+    files = {name: file_sha256(folder / name) for name in sorted(weighty)}
+    experiment = results["experiment"] if results else run_folder.resolve().name
+    epoch = _read_meta(checkpoint).get("epoch")
+    config = {
+        "format": FORMAT,
+        "model": f"{experiment}-{files['embedding_model.ckpt'][:8]}",
+        "labels": labels,
+        "sample_rate": settings["sample_rate"],
+        "duration": settings["duration"],
+        "frames": settings["frames"],
+        "experiment": experiment,
+        "epoch": epoch,
+        "select": select,
+        **_fitted(results, select, epoch),
+        "data": _data(results) if results else None,
+        "protocol": results["protocol"] if results else None,
+        "seed": settings.get("seed"),
+        "commit": results.get("commit") if results else None,
+        "versions": package_versions(),
+        "files": files,
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(write_card(config, results), encoding="utf-8")
+
+
+def _fitted(results, select, epoch):
+    """What was fitted on validation cycles for this very epoch; None where nothing was."""
+    scores = (results or {}).get("selected", {}).get(select, {})
+    fits = scores.get("epoch") == epoch
+    return {key: scores.get(key) if fits else None for key in ("calibration", "operating_points")}
+
+
+def _data(results):
+    """Name the data a run was trained on; stand-ins for patients are named as what they are."""
+    folder = Path(results["data_folder"])
+    synthetic = (folder / "SYNTHETIC.json").is_file()
+    return f"{folder.name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else folder.name
+
+
+def _load(path):
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _check_destination(destination):
+    if destination.exists() and not destination.is_dir():
+        raise LungSRADError(f"{destination}: a file stands there; expected a folder that is absent or empty")
+    if not destination.is_dir():
+        return
+    # Exports of older versions are ours too, so what counts is that nothing else lies there.
+    foreign = sorted({path.name for path in destination.iterdir()} - {*NEEDED, *OPTIONAL})
+    if foreign:
+        raise LungSRADError(
+            f"{destination}: holds {', '.join(foreign[:5])}, which no export wrote; choose another folder or empty it"
+        )
+
+
+@contextmanager
+def _appearing(destination):
+    """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure."""
+    destination = destination.resolve()
+    folder = destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    old = destination.with_name(f".{destination.name}.{os.getpid()}.old")
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        if destination.exists():
+            destination.rename(old)
+        try:
+            folder.rename(destination)
+        except OSError:
+            if old.exists():
+                old.rename(destination)
+            raise
+    except OSError as error:
+        raise LungSRADError(
+            f"{destination}: cannot be written ({error.strerror or error}); nothing was left there half done. Choose a "
+            "folder with free space that you may write to"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _find_checkpoint(run_folder, select):
+    from speechbrain.utils.checkpoints import Checkpointer
+
+    save = run_folder / "save"
+    if not save.is_dir():
+        raise LungSRADError(f"{save}: no such folder; expected the checkpoints of a training run")
+    key = SELECTIONS[select]
+    found = Checkpointer(save).find_checkpoint(
+        max_key=key, ckpt_predicate=lambda checkpoint: "whole" in checkpoint.paramfiles
+    )
+    if found is None:
+        cure = "; train with --report_test_selected True" if select == "test" else ""
+        raise LungSRADError(f"{save}: no complete checkpoint with {key}, by which {select!r} selects{cure}")
+    return found.path
+
+
+def _read_meta(checkpoint):
+    try:
+        # SpeechBrain writes a tag for the end of the epoch, which needs none of its code to read.
+        return YAML(typ="safe", pure=True).load((checkpoint / "CKPT.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def _read_results(run_folder):
+    path = run_folder / "results.json"
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise LungSRADError(f"{path}: not valid JSON ({error}); delete it, or evaluate the run again") from None
+
+
+def _read_settings(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            settings = YAML().load(file)
+    except FileNotFoundError:
+        raise LungSRADError(f"{path}: no such file; expected the output folder of a training run") from None
+    keys = (*WEIGHTS, "compute_features", "mean_var_norm", "labels", "duration", "sample_rate", "frames")
+    for key in keys:
+        if key not in settings:
+            raise LungSRADError(f"{path}: the key {key!r} is missing; expected the hyperparameters of a training run")
+    return settings
+
+
+def _portable(node):
+    """Copy yaml nodes without anchors, comments and settings of the machine, with constants worked out."""
+    tag = getattr(getattr(node, "tag", None), "value", None)
+    if tag in _CONSTANTS:
+        return _CONSTANTS[tag](*(_portable(part) for part in node))
+    if isinstance(node, dict):
+        copy = CommentedMap((key, _portable(value)) for key, value in node.items() if key not in _MACHINE)
+    elif isinstance(node, list):
+        copy = CommentedSeq(_portable(value) for value in node)
+        copy.fa.set_flow_style()
+    elif tag:  # a tagged scalar: a class without arguments
+        copy = CommentedMap()
+    else:
+        return _scalar(node)
+    if tag:
+        copy.yaml_set_ctag(node.tag)
+    return copy
+
+
+def _scalar(value):
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _dump(tree):
+    from io import StringIO
+
+    text = StringIO()
+    yaml = YAML()
+    yaml.indent(mapping=4)
+    yaml.representer.ignore_aliases = lambda *_: True
+    yaml.dump(tree, text)
+    return text.getvalue()

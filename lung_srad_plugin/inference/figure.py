@@ -1,0 +1,190 @@
+"""The picture of a classified recording: what was recorded, and what the model hears where."""
+
+import numpy as np
+
+from lung_srad_plugin.audio.features import kaldi_fbank
+from lung_srad_plugin.audio.stream import RecordingStream
+from lung_srad_plugin.reporting.figures import COLOURS
+
+RATE = 16000
+COLUMNS = 1600  # about one for each pixel of the picture's width
+CHUNK_SECONDS = 10
+WINDOW, SHIFT = 400, 160  # samples, of the features
+TICKS_HZ = (150, 300, 600, 1200, 2400)
+# Below it are heart and handling, and mel filters that are narrower than the bins of the spectrum.
+LOWEST_HZ, HIGHEST_HZ = 100, 4000
+ABNORMAL = "#000000"
+
+
+def plot_timeline(result, path):
+    """Return a figure of a recording: waveform, mel spectrogram, and the probabilities over time.
+
+    Crackle and wheeze differ in colour, in line style and in their name beside the line, so that colour-blind people
+    and grey printers tell them apart.
+
+    Arguments
+    ---------
+    result : Classification
+        Of the recording.
+    path : str or Path
+        The recording; it is read again, in blocks.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    stream = RecordingStream(path, RATE)
+    low, high, mels = _summarize(stream)
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    wave, picture, curves, strip = figure.subplots(
+        4, 1, sharex=True, gridspec_kw={"height_ratios": [1.1, 2.2, 2.0, 0.35]}
+    )
+    summary = result.summary
+    names = _curve_names(result)
+    values = ", ".join(f"{name} {getattr(summary, name):.2f}" for name in names)
+    figure.suptitle(f"{stream.path.name}", fontsize=12, fontweight="bold", x=0.01, ha="left")
+    wave.set_title(f"whole recording: {summary.label} ({values})", fontsize=10, loc="left")
+    _draw_waveform(wave, stream, low, high)
+    _draw_spectrogram(picture, stream, mels)
+    _draw_curves(curves, result, names)
+    _draw_classes(strip, result)
+    for flaw in result.flaws:
+        if flaw.start is not None:
+            for axes in (wave, curves):
+                axes.axvspan(flaw.start, flaw.end, facecolor="0.9", edgecolor="0.6", hatch="///", lw=0, zorder=0)
+    strip.set_xlim(0, stream.duration)
+    strip.set_xlabel(_x_label(stream, result))
+    hatched = " (hatched: there)" if any(flaw.start is not None for flaw in result.flaws) else ""
+    notes = "; ".join(sorted({flaw.kind for flaw in result.flaws})) + hatched
+    footer = f"{result.model}. Research only, not a medical device."
+    figure.supxlabel(f"input: {notes}.  {footer}" if notes else footer, fontsize=7, color="0.35", x=0.01, ha="left")
+    return figure
+
+
+def _summarize(stream):
+    """Return the lowest and highest sample and the mean log-mel energies of each column of the picture."""
+    frames = max(1, 1 + (stream.samples - WINDOW) // SHIFT)
+    columns = min(COLUMNS, frames)
+    low, high = np.zeros(columns), np.zeros(columns)
+    mels, counts = np.zeros((columns, 128)), np.zeros(columns)
+    chunk = CHUNK_SECONDS * RATE
+    # Each span reaches as far into the next one as a window does, so that no frame is lost between them.
+    spans = [(begin, min(begin + chunk + WINDOW - SHIFT, stream.samples)) for begin in range(0, stream.samples, chunk)]
+    for (begin, _), samples in zip(spans, stream.cut(spans), strict=True):
+        column = (begin + np.arange(len(samples))) * columns // stream.samples
+        np.minimum.at(low, column, samples.numpy())
+        np.maximum.at(high, column, samples.numpy())
+        if len(samples) < WINDOW:
+            continue
+        feats = kaldi_fbank(samples[None])[0].numpy()
+        column = np.minimum((begin // SHIFT + np.arange(len(feats))) * columns // frames, columns - 1)
+        np.add.at(mels, column, feats)
+        np.add.at(counts, column, 1)
+    return low, high, mels / np.maximum(counts, 1)[:, None]
+
+
+def _draw_waveform(axes, stream, low, high):
+    times = (np.arange(len(low)) + 0.5) * stream.duration / len(low)
+    axes.fill_between(times, low, high, color="0.25", lw=0.3, step="mid")
+    limit = 1.05 * max(-low.min(), high.max(), 1e-6)
+    axes.set_ylim(-limit, limit)
+    axes.set_ylabel("amplitude")
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.tick_params(bottom=False)
+
+
+def _draw_spectrogram(axes, stream, mels):
+    top = _mel(min(stream.native_rate / 2, HIGHEST_HZ))
+    bottom = _mel(LOWEST_HZ)
+    first, last = (round(128 * (edge - _mel(20)) / (_mel(RATE / 2) - _mel(20))) for edge in (bottom, top))
+    shown = mels[:, first:last]
+    # Digital silence would stretch the colours over what is no sound.
+    floor = np.log(np.finfo(np.float32).eps) + 0.1
+    sound = shown[shown > floor]
+    limits = np.percentile(sound, (5, 99.7)) if sound.size else (0, 1)
+    axes.imshow(
+        shown.T,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        vmin=limits[0],
+        vmax=limits[1],
+        extent=(0, stream.duration, bottom, top),
+        interpolation="nearest",
+    )
+    ticks = [tick for tick in TICKS_HZ if bottom <= _mel(tick) < top]
+    axes.set_yticks([_mel(tick) for tick in ticks], [f"{tick:,}" for tick in ticks])
+    axes.set_ylabel("frequency (Hz)\nmel scale")
+
+
+def _curve_names(result):
+    return ("crackle", "wheeze") if result.summary.crackle is not None else ("abnormal",)
+
+
+def _draw_curves(axes, result, names):
+    styles = {"crackle": (COLOURS["crackle"], "-"), "wheeze": (COLOURS["wheeze"], (0, (5, 1.5)))}
+    for name in names:
+        colour, style = styles.get(name, (ABNORMAL, "-"))
+        times, values = _steps(result.segments, name)
+        axes.plot(times, values, color=colour, ls=style, lw=2, label=name, solid_capstyle="butt")
+    axes.axhline(0.5, color="0.6", lw=0.8, ls=":", zorder=0)
+    axes.set_ylim(0, 1.02)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    axes.set_ylabel("probability")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=2.4, borderaxespad=0.3)
+
+
+def _steps(segments, name):
+    """Return times and values of a curve with a step at each edge, broken where segments do not touch."""
+    times, values = [], []
+    for segment in segments:
+        if times and segment.start > times[-1]:
+            times.append(segment.start)
+            values.append(np.nan)
+        times += [segment.start, segment.end]
+        values += [getattr(segment, name)] * 2
+    return times, values
+
+
+def _draw_classes(axes, result):
+    spare = ("#E69F00", "#56B4E9", "#F0E442", "#999999")  # the rest of Okabe and Ito's palette, for other labels
+    labels = list(result.summary.probabilities)
+    colours = {label: COLOURS.get(label, spare[place % len(spare)]) for place, label in enumerate(labels)}
+    runs = []
+    for segment in result.segments:
+        if runs and runs[-1][2] == segment.label and runs[-1][1] == segment.start:
+            runs[-1][1] = segment.end
+        else:
+            runs.append([segment.start, segment.end, segment.label])
+    for start, end, label in runs:
+        axes.axvspan(start, end, color=colours[label], lw=0)
+        # A character is about a hundredth of the width.
+        if (end - start) / result.duration > 0.012 * len(label):
+            ink = "white" if _luminance(colours[label]) < 0.18 else "black"
+            axes.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color=ink, weight="bold")
+    for edge in {start for start, _, _ in runs} | {end for _, end, _ in runs}:
+        axes.axvline(edge, color="white", lw=1)
+    axes.set_yticks([])
+    axes.set_ylim(0, 1)
+    axes.set_ylabel("class", rotation=0, ha="right", va="center")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _x_label(stream, result):
+    what = "cycles" if result.kind == "cycles" else "windows, merged"
+    return f"time (s); {what}; {stream.native_rate:,} Hz"
+
+
+def _luminance(colour):
+    """Relative luminance of ``#rrggbb`` (WCAG 2.1); white text reads better on what is below 0.18, black above."""
+    channels = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _mel(hertz):
+    """Kaldi's mel scale."""
+    return 1127 * np.log1p(hertz / 700)

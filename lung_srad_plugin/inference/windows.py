@@ -1,0 +1,88 @@
+"""Windows over a long recording, and how their answers become one timeline."""
+
+from itertools import pairwise
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.result import make_segment
+
+
+def place_windows(samples, window, hop):
+    """Return (begin, end) of each window, in samples.
+
+    Windows start at 0, hop, 2 hop, ...; a last one ends with the recording, so that nothing is left out. A recording
+    that is not longer than a window is one window.
+
+    Arguments
+    ---------
+    samples : int
+        Length of the recording.
+    window, hop : int
+        Length of a window, and the distance between the starts of two; ``hop`` is at most ``window``.
+
+    Returns
+    -------
+    list of (int, int)
+
+    Raises
+    ------
+    LungSRADError
+        Where the hop is not above 0, or leaves gaps between windows.
+
+    Example
+    -------
+    >>> place_windows(21, window=8, hop=4)
+    [(0, 8), (4, 12), (8, 16), (12, 20), (13, 21)]
+    >>> place_windows(5, window=8, hop=4)
+    [(0, 5)]
+    """
+    if not 0 < hop <= window:
+        raise LungSRADError(
+            f"a hop of {hop} samples for windows of {window}; expected more than 0 and at most the window, or parts of "
+            "the recording would not be heard"
+        )
+    if samples <= window:
+        return [(0, samples)]
+    begins = list(range(0, samples - window + 1, hop))
+    if begins[-1] + window < samples:
+        begins.append(samples - window)
+    return [(begin, begin + window) for begin in begins]
+
+
+def merge_windows(windows, probabilities, sample_rate, labels):
+    """Return the timeline: for each stretch between two edges of windows, the mean of all windows that cover it.
+
+    Arguments
+    ---------
+    windows : list of (int, int)
+        In samples, sorted. Where no window lies, for instance because there was silence, the timeline has a gap.
+    probabilities : array (windows, C)
+        Of each window.
+    sample_rate : int
+        In Hz.
+    labels : sequence of str
+        The C class names.
+
+    Returns
+    -------
+    list of Segment
+
+    Example
+    -------
+    >>> segments = merge_windows([(0, 8), (4, 12)], [[1.0, 0.0], [0.5, 0.5]], 1, ("normal", "abnormal"))
+    >>> [(segment.start, segment.end, segment.abnormal) for segment in segments]
+    [(0.0, 4.0, 0.0), (4.0, 8.0, 0.25), (8.0, 12.0, 0.5)]
+    """
+    edges = sorted({edge for window in windows for edge in window})
+    segments, first = [], 0
+    for begin, end in pairwise(edges):
+        while windows[first][1] <= begin:
+            first += 1
+        covering, place = [], first
+        while place < len(windows) and windows[place][0] < end:
+            if windows[place][1] >= end:
+                covering.append(probabilities[place])
+            place += 1
+        if covering:
+            mean = [sum(column) / len(covering) for column in zip(*covering, strict=True)]
+            segments.append(make_segment(begin / sample_rate, end / sample_rate, labels, mean))
+    return segments

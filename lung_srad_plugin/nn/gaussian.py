@@ -1,0 +1,177 @@
+"""Gaussian smoothing of activation maps, as a function and as a wrapper around any module.
+
+The paper smooths the maps of two blocks in the third stage, so that what DASS mixes over positions varies slowly over
+frequency and time.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from lung_srad_plugin.errors import LungSRADError
+
+TARGETS = ("ss2d", "block")
+
+
+def gaussian_smooth(map, kernel_size=5, sigma=3.0):
+    """Smooth each channel of a map with a normalised 1-D Gaussian over frequency, then one over time.
+
+    The weights of each Gaussian are ``exp(-d**2 / (2 sigma**2))`` for the distances ``d = -K//2, ..., K//2`` in map
+    positions, divided by their sum. Outside the map counts as zero, so borders are damped. Both passes together are
+    one depthwise convolution with the outer product of the two, which is faster than two convolutions.
+
+    Arguments
+    ---------
+    map : torch.Tensor
+        (B,C,H,W); H is frequency, W is time.
+    kernel_size : int
+        Odd number K of positions under each Gaussian.
+    sigma : float
+        Standard deviation, in map positions.
+
+    Returns
+    -------
+    torch.Tensor
+        (B,C,H,W), in the memory layout of ``map``.
+
+    Raises
+    ------
+    LungSRADError
+        Where the kernel is even or not positive, sigma is not positive, or the map is not of rank 4.
+
+    Example
+    -------
+    >>> impulse = torch.zeros(1, 1, 3, 3)
+    >>> impulse[0, 0, 1, 1] = 1
+    >>> gaussian_smooth(impulse, kernel_size=3, sigma=0.5)[0, 0]
+    tensor([[0.0113, 0.0838, 0.0113],
+            [0.0838, 0.6193, 0.0838],
+            [0.0113, 0.0838, 0.0113]])
+    """
+    _check_gaussian(kernel_size, sigma)
+    if map.dim() != 4:
+        raise LungSRADError(f"map of shape {tuple(map.shape)}: expected (batch, channels, frequency, time)")
+    distance = torch.arange(kernel_size, device=map.device, dtype=torch.float32) - kernel_size // 2
+    weights = torch.softmax(-(distance**2) / (2 * sigma**2), dim=0)
+    kernel = torch.outer(weights, weights).to(map.dtype)
+    channels = map.shape[1]
+    kernel = kernel.expand(channels, 1, -1, -1)
+    return F.conv2d(map, kernel, padding=kernel_size // 2, groups=channels)
+
+
+def _check_gaussian(kernel_size, sigma):
+    if kernel_size < 1 or kernel_size % 2 == 0:
+        raise LungSRADError(f"kernel_size={kernel_size}: a Gaussian centred on a position needs an odd size, 1 or more")
+    if not sigma > 0:
+        raise LungSRADError(f"sigma={sigma}: expected a standard deviation above 0, in map positions")
+
+
+class GaussianSmoothed(torch.nn.Module):
+    """A module whose output map is smoothed, in training and in evaluation.
+
+    Smoothing has no weights, so the state dict is that of the wrapped module, under the same names: a checkpoint saved
+    with smoothing loads without it, and the reverse.
+
+    Arguments
+    ---------
+    module : torch.nn.Module
+        Its output is one map.
+    kernel_size, sigma : int, float
+        See ``gaussian_smooth``.
+    channels_last : bool
+        True where the module's output is (B,H,W,C) rather than (B,C,H,W).
+
+    Example
+    -------
+    >>> smoothed = GaussianSmoothed(torch.nn.Conv2d(3, 8, 1))
+    >>> smoothed(torch.randn(2, 3, 16, 20)).shape
+    torch.Size([2, 8, 16, 20])
+    >>> list(smoothed.state_dict())
+    ['weight', 'bias']
+    """
+
+    def __init__(self, module, kernel_size=5, sigma=3.0, channels_last=False):
+        super().__init__()
+        _check_gaussian(kernel_size, sigma)
+        self.module = module
+        self.kernel_size = kernel_size
+        self.sigma = sigma
+        self.channels_last = channels_last
+        self.register_load_state_dict_pre_hook(_add_module_prefix)
+
+    def forward(self, *args, **kwargs):
+        """Call the module with these arguments and smooth what it returns."""
+        map = self.module(*args, **kwargs)
+        if not self.channels_last:
+            return gaussian_smooth(map, self.kernel_size, self.sigma)
+        return gaussian_smooth(map.permute(0, 3, 1, 2), self.kernel_size, self.sigma).permute(0, 2, 3, 1)
+
+    def state_dict(self, *args, **kwargs):
+        """Return the wrapped module's state dict."""
+        return self.module.state_dict(*args, **kwargs)
+
+    def extra_repr(self):
+        return f"kernel_size={self.kernel_size}, sigma={self.sigma}"
+
+
+def _add_module_prefix(wrapper, state_dict, prefix, *_):
+    """Rename ``prefix + key`` to ``prefix + "module." + key``, where loading looks for the wrapped module's weights."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        state_dict[f"{prefix}module.{key[len(prefix) :]}"] = state_dict.pop(key)
+
+
+def smooth_blocks(encoder, stage=2, blocks=(2, 3), kernel_size=5, sigma=3.0, target="ss2d"):
+    """Smooth the maps of some blocks of an encoder; the defaults are the paper's.
+
+    In a yaml file: ``encoder: !apply:lung_srad_plugin.smooth_blocks`` with these arguments below it.
+
+    Arguments
+    ---------
+    encoder : torch.nn.Module
+        A ``DASSEncoder``; changed in place.
+    stage : int
+        Index of the stage, from 0.
+    blocks : list of int
+        Indices of its blocks, from 0.
+    kernel_size, sigma : int, float
+        See ``gaussian_smooth``.
+    target : str
+        ``"ss2d"`` smooths the output of the block's SS2D layer, before the residual sum; ``"block"`` that of the whole
+        block.
+
+    Returns
+    -------
+    torch.nn.Module
+        The encoder.
+
+    Raises
+    ------
+    LungSRADError
+        Where stage, block or target does not exist, or the map is smoothed already; nothing is changed then.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
+    >>> encoder = smooth_blocks(DASSEncoder(depths=[1, 3], dims=[16, 32]), stage=1, blocks=[1, 2])
+    >>> encoder.layers[1].blocks[2].op.sigma
+    3.0
+    """
+    if target not in TARGETS:
+        raise LungSRADError(f"target={target!r}: expected one of {', '.join(TARGETS)}")
+    if not 0 <= stage < len(encoder.layers):
+        raise LungSRADError(f"stage={stage}: the encoder has stages 0 to {len(encoder.layers) - 1}")
+    layers = encoder.layers[stage].blocks
+    for block in blocks:
+        if not 0 <= block < len(layers):
+            raise LungSRADError(f"block {block}: stage {stage} of the encoder has blocks 0 to {len(layers) - 1}")
+    if len(set(blocks)) < len(blocks) or any(_is_smoothed(layers[block]) for block in blocks):
+        raise LungSRADError(f"blocks={list(blocks)} of stage {stage}: a block is smoothed once; one of them is already")
+    for block in blocks:
+        if target == "block":
+            layers[block] = GaussianSmoothed(layers[block], kernel_size, sigma)
+        else:
+            layers[block].op = GaussianSmoothed(layers[block].op, kernel_size, sigma)
+    return encoder
+
+
+def _is_smoothed(block):
+    return isinstance(block, GaussianSmoothed) or isinstance(block.op, GaussianSmoothed)

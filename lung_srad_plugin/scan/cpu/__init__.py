@@ -1,0 +1,8 @@
+"""The scan on a CPU as numba kernels.
+
+``backend`` is the entry, imported here; the other modules are parts of the kernels and are imported by nothing else.
+"""
+
+from lung_srad_plugin.scan.cpu.backend import cross_scan_cpu, cross_scan_projected_cpu, selective_scan_cpu
+
+__all__ = ["cross_scan_cpu", "cross_scan_projected_cpu", "selective_scan_cpu"]

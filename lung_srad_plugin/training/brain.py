@@ -1,0 +1,261 @@
+"""The training loop: SpeechBrain's, with the hooks that Lung-SRAD fills in."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import speechbrain as sb
+import torch
+from speechbrain.dataio.dataset import FilteredSortedDynamicItemDataset
+from speechbrain.dataio.sampler import ReproducibleRandomSampler
+from speechbrain.nnet.schedulers import update_learning_rate
+from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
+from torch.nn.functional import nll_loss
+from torch.nn.parallel import DistributedDataParallel
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.metrics.icbhi_score import confusion_counts
+from lung_srad_plugin.nn.patch_mix import draw_patch_mix
+from lung_srad_plugin.training.state import TrainingState, epoch_scores
+
+
+@dataclass
+class Predictions:
+    """What the model said of each cycle, in order of ID: ``ids`` (N), ``targets`` (N), ``log_probs`` (N, C)."""
+
+    ids: list
+    targets: np.ndarray
+    log_probs: np.ndarray
+
+    @property
+    def classes(self):
+        """The most probable class of each cycle, (N)."""
+        return self.log_probs.argmax(axis=1)
+
+
+class LungSoundBrain(sb.Brain):
+    """Train and evaluate a lung-sound classifier with the Patch-Mix contrastive loss.
+
+    ``modules`` holds ``mean_var_norm``, ``augment`` and ``model`` (a ``LungSoundModel``). ``hparams`` holds
+    ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis' contrastive loss; an axis of
+    weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``, ``labels``,
+    ``class_weights`` (C), ``seed``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and
+    ``target``.
+
+    Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
+    takes the steps that an uninterrupted one takes.
+
+    Attributes
+    ----------
+    predictions : Predictions or None
+        Of the latest validation or test.
+    """
+
+    AXES = ("time", "frequency", "patch")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        alphas = {axis: getattr(self.hparams, f"alpha_{axis}") for axis in self.AXES}
+        self.alphas = {axis: alpha for axis, alpha in alphas.items() if alpha != 0}
+        projector = self.modules.model.projector
+        if self.alphas and projector is None:
+            raise LungSRADError("projector: null, but an alpha is not 0; the contrastive loss needs a projector")
+        if projector is not None and not self.alphas:
+            # Left out of the graph, it must not wait for gradients in distributed training.
+            projector.requires_grad_(False)
+        self.state = TrainingState(self.hparams.labels)
+        self.checkpointer.add_recoverable("state", self.state)
+        self.test_set = None
+        self.predictions = None
+        self._batches = []
+        self._map_sizes = {}
+
+    # ---- one batch ----
+
+    def compute_forward(self, batch, stage):
+        """Return the model's output for the batch and the Patch-Mix plans it was computed with."""
+        batch = batch.to(self.device)
+        feats = self.modules.mean_var_norm(*batch.feats)
+        if stage is not sb.Stage.TRAIN:
+            return self.modules.model(feats), ()
+        feats = self.modules.augment(feats)
+        plans = tuple(
+            draw_patch_mix(len(feats), self._map_size(feats), axis, beta=self.hparams.mix_beta) for axis in self.alphas
+        )
+        return self.modules.model(feats, plans, one_pass=self.hparams.one_pass), plans
+
+    def compute_objectives(self, predictions, batch, stage):
+        """Return the cross-entropy, in training plus the contrastive loss of each axis times its weight."""
+        output, plans = predictions
+        targets = batch.target
+        total = nll_loss(output.log_probs, targets, weight=self.hparams.class_weights.to(self.device))
+        losses = {"cross_entropy": total}
+        for (axis, alpha), plan, projected in zip(self.alphas.items(), plans, output.projected, strict=bool(plans)):
+            loss = self.hparams.contrastive_loss(output.pooled, projected, plan.lam, plan.index, targets)
+            losses[f"contrastive_{axis}"] = loss
+            total = total + alpha * loss
+        self._record(stage, batch.id, targets, output.log_probs.detach(), {"loss": total, **losses})
+        return total
+
+    def _record(self, stage, ids, targets, log_probs, losses):
+        log_probs = log_probs.float().cpu()
+        if stage is sb.Stage.TRAIN:
+            self.state.add({name: loss.detach() for name, loss in losses.items()}, targets.cpu(), log_probs.argmax(1))
+        else:
+            self._batches.append((list(ids), targets.cpu().numpy(), log_probs.numpy()))
+
+    def _map_size(self, feats):
+        """Return (H, W) of the embedding map for features of this shape; asked of the encoder once for each shape."""
+        shape = tuple(feats.shape[1:])
+        if shape not in self._map_sizes:
+            model = getattr(self.modules.model, "module", self.modules.model)
+            with torch.no_grad():
+                self._map_sizes[shape] = tuple(model.encoder.embed(feats[:1]).shape[-2:])
+        return self._map_sizes[shape]
+
+    def on_fit_batch_start(self, batch, should_step):
+        """Seed this step's draws: SpecAugment, Patch-Mix and drop path."""
+        rank = getattr(self, "rank", 0)
+        key = np.random.SeedSequence([self.hparams.seed, self.epoch, self.step, rank])
+        torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
+
+    # ---- one epoch ----
+
+    def on_stage_start(self, stage, epoch=None):
+        """Start counting, and set the learning rate of this epoch from the schedule, also after a resume."""
+        self._batches = []
+        if stage is sb.Stage.TRAIN:
+            self.epoch = epoch
+            self.lr = self.hparams.schedule(epoch)
+            update_learning_rate(self.optimizer, self.lr)
+            if self.step == 0:
+                self.state.reset()
+
+    def on_stage_end(self, stage, stage_loss, epoch=None):
+        """Gather and score the predictions; after validation, log the epoch and save a checkpoint."""
+        if stage is sb.Stage.TRAIN:
+            self.train_stats = self.state.summary()
+            return
+        self.predictions = self._gather()
+        if stage is not sb.Stage.VALID:
+            return
+        entry = {
+            "epoch": epoch,
+            "lr": self.lr,
+            "train": self.train_stats,
+            "valid": self._stats(self.predictions),
+        }
+        meta = {"epoch": epoch, "valid_score": entry["valid"]["score"]}
+        if self.hparams.report_test_selected:
+            entry["test"] = self._stats(self.predict(self.test_set))
+            meta["test_score"] = entry["test"]["score"]
+        self.state.history.append(entry)
+        self.state.reset()
+        self.hparams.train_logger.log_stats(
+            {"epoch": epoch, "lr": self.lr},
+            train_stats=_flat(entry["train"]),
+            valid_stats=_flat(entry["valid"]),
+            test_stats=_flat(entry["test"]) if "test" in entry else None,
+        )
+        self.checkpointer.save_and_keep_only(
+            meta=meta, num_to_keep=1, max_keys=[key for key in meta if key.endswith("_score")]
+        )
+
+    def _stats(self, predictions):
+        loss = nll_loss(torch.from_numpy(predictions.log_probs), torch.from_numpy(predictions.targets))
+        confusion = confusion_counts(predictions.targets, predictions.classes, len(self.hparams.labels))
+        return {"cross_entropy": float(loss), **epoch_scores(confusion, self.hparams.labels)}
+
+    def _gather(self):
+        """Join the batches of all processes, in the order of the IDs."""
+        batches = self._batches
+        if torch.distributed.is_initialized():
+            shares = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(shares, batches)
+            batches = [batch for share in shares for batch in share]
+        ids = [name for batch in batches for name in batch[0]]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        return Predictions(
+            ids=[ids[row] for row in order],
+            targets=np.concatenate([batch[1] for batch in batches])[order],
+            log_probs=np.concatenate([batch[2] for batch in batches])[order],
+        )
+
+    def predict(self, dataset):
+        """Return the ``Predictions`` of the present weights on a data set; nothing is loaded or saved."""
+        loader = self.make_dataloader(dataset, sb.Stage.TEST, ckpt_prefix=None, **self.hparams.test_loader_kwargs)
+        self._batches = []
+        self.modules.eval()
+        for batch in loader:
+            self.evaluate_batch(batch, sb.Stage.TEST)
+        return self._gather()
+
+    # ---- checkpoints and processes ----
+
+    def on_fit_start(self):
+        """Add what a resumed run needs, then resume from the newest whole checkpoint if there is one."""
+        self._compile()
+        self._wrap_distributed()
+        self.init_optimizers()
+        # Saved after all else: where its file is, the files before it are whole. A run may be killed while it saves.
+        self.checkpointer.add_recoverable("whole", _Whole())
+        self.checkpointer.recover_if_possible(ckpt_predicate=_is_whole)
+
+    def find_checkpoint(self, max_key):
+        """Return the whole checkpoint with the highest ``max_key``; refuse to go on without one."""
+        checkpoint = self.checkpointer.find_checkpoint(max_key=max_key, ckpt_predicate=_is_whole)
+        if checkpoint is None:
+            raise LungSRADError(
+                f"{self.checkpointer.checkpoints_dir}: no checkpoint with a {max_key} to evaluate; train first, or "
+                "point output_folder at the folder of a finished run"
+            )
+        return checkpoint
+
+    def on_evaluate_start(self, max_key=None, min_key=None):
+        """Load the checkpoint with the highest ``max_key``."""
+        self.checkpointer.load_checkpoint(self.find_checkpoint(max_key))
+
+    def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
+        """Shuffle training by (seed, epoch); share validation and test among the processes, each cycle once."""
+        if stage is sb.Stage.TRAIN:
+            self.train_sampler = ReproducibleRandomSampler(dataset, seed=self.hparams.seed)
+            loader_kwargs = {**loader_kwargs, "sampler": self.train_sampler}
+        elif self.distributed_launch:
+            world = torch.distributed.get_world_size()
+            dataset = FilteredSortedDynamicItemDataset(dataset, dataset.data_ids[self.rank :: world])
+        return super().make_dataloader(dataset, stage, ckpt_prefix=ckpt_prefix, **loader_kwargs)
+
+    def _wrap_distributed(self):
+        """Wrap as SpeechBrain does, except that BatchNorm stays local on CPUs, where torch cannot synchronise it."""
+        if not (self.distributed_launch and self.device_type == "cpu"):
+            return super()._wrap_distributed()
+        wrap = partial(DistributedDataParallel, find_unused_parameters=self.find_unused_parameters)
+        for name, module in self.modules.items():
+            if any(parameter.requires_grad for parameter in module.parameters()):
+                self.modules[name] = wrap(module)
+
+
+def _flat(stats):
+    """Return the numbers of ``stats`` that fit in one line of the log."""
+    return {
+        name: value if not isinstance(value, dict) else " ".join(f"{key} {recall:.1f}" for key, recall in value.items())
+        for name, value in stats.items()
+    }
+
+
+@register_checkpoint_hooks
+class _Whole:
+    """A mark in a checkpoint that all before it was written."""
+
+    @mark_as_saver
+    def save(self, path):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("whole\n")
+
+    @mark_as_loader
+    def load(self, path, end_of_epoch):
+        del path, end_of_epoch
+
+
+def _is_whole(checkpoint):
+    return "whole" in checkpoint.paramfiles
