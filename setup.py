@@ -47,6 +47,7 @@ setup(
             "pytest-xdist",
             "hypothesis",
             "ruff",
+            "import-linter",
             "torchmetrics",
             "pandas",
             "onnx",

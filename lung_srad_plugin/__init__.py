@@ -18,7 +18,8 @@ from lung_srad_plugin.version import __version__
 _PUBLIC = {
     "labels": ("CLASSES", "label_of", "findings_of"),
     "errors": ("LungSRADError",),
-    "audio.cycles": ("load_recording", "read_cycle", "shape_cycle"),
+    "audio.reading": ("load_recording",),
+    "audio.cycles": ("read_cycle", "shape_cycle"),
     "audio.features": ("KaldiFbank", "AudioSetNormalization", "CycleFeatures"),
     "audio.spec_augment": ("SpecAugment", "draw_spec_augment", "apply_spec_augment"),
     "audio.feature_cache": ("FeatureCache",),

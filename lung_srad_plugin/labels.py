@@ -55,3 +55,29 @@ def findings_of(label):
         raise LungSRADError(f"label {label!r} is unknown; expected one of {', '.join(CLASSES)}")
     index = CLASSES.index(label)
     return index % 2, index // 2
+
+
+def make_label_encoder(labels):
+    """Return a ``CategoricalEncoder`` of the labels in the order given, that of the model's outputs.
+
+    Raises
+    ------
+    LungSRADError
+        Where fewer than two labels are given, or one twice.
+
+    Example
+    -------
+    >>> encoder = make_label_encoder(["normal", "crackle"])
+    >>> encoder.encode_label("crackle"), len(encoder)
+    (1, 2)
+    """
+    # Imported here: SpeechBrain takes seconds, and the names of the classes should not.
+    from speechbrain.dataio.encoder import CategoricalEncoder
+
+    labels = list(labels)
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise LungSRADError(f"labels: got {labels}; expected at least two different names, the normal class first")
+    encoder = CategoricalEncoder()
+    encoder.update_from_iterable(labels)
+    encoder.expect_len(len(labels))
+    return encoder

@@ -6,101 +6,14 @@ to 16 kHz, fade the whole recording in and out, cut the cycle, bring it to 8 s.
 """
 
 import math
-import os
-from pathlib import Path
 
-import soundfile
 import torch
 
-from lung_srad_plugin.datasets.icbhi.annotation import END_TOLERANCE
+from lung_srad_plugin.audio.bounds import check_bounds
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
 
 FADE_SECONDS = 1 / 16
-
-# Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
-MAX_FILTER = 8_000_000
-
-
-def load_recording(path, sample_rate=16000):
-    """Read a recording as one channel at the wanted sample rate, without any fade.
-
-    Arguments
-    ---------
-    path : str or Path
-        An audio file that libsndfile reads. Several channels are averaged.
-    sample_rate : int
-        Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
-
-    Returns
-    -------
-    torch.Tensor
-        (samples,), float32, full scale at 1.
-
-    Raises
-    ------
-    LungSRADError
-        Where the file is absent, not readable as audio, empty, holds NaN or infinite samples, or its rate is too odd.
-
-    Example
-    -------
-    >>> import numpy, soundfile
-    >>> path = getfixture("tmp_path") / "tone.wav"
-    >>> soundfile.write(path, numpy.zeros((4000, 2)), 4000)
-    >>> load_recording(path).shape
-    torch.Size([16000])
-    """
-    path = Path(os.fspath(path))
-    if not path.is_file():
-        raise LungSRADError(f"{path}: no such audio file")
-    try:
-        samples, native_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise LungSRADError(
-            f"{path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
-        ) from error
-    if len(samples) == 0:
-        raise LungSRADError(f"{path}: the audio file holds no samples")
-    recording = torch.from_numpy(samples).mean(dim=1)
-    if not torch.isfinite(recording).all():
-        raise LungSRADError(f"{path}: the audio holds NaN or infinite samples; expected finite ones")
-    resampling_ratio(native_rate, sample_rate, path)
-    if native_rate != sample_rate:
-        # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
-        # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.
-        from torchaudio.transforms import Resample
-
-        recording = Resample(native_rate, sample_rate)(recording)
-    return recording
-
-
-def resampling_ratio(native_rate, sample_rate, path):
-    """Return how many samples before become how many after resampling, in lowest terms.
-
-    Arguments
-    ---------
-    native_rate, sample_rate : int
-        Before and after, in Hz.
-    path : str or Path
-        Of the recording, for the message.
-
-    Raises
-    ------
-    LungSRADError
-        Where the two are so odd that the filter between them would not fit the memory.
-
-    Example
-    -------
-    >>> resampling_ratio(44100, 16000, "breath.wav")
-    (441, 160)
-    """
-    divisor = math.gcd(native_rate, sample_rate)
-    old, new = native_rate // divisor, sample_rate // divisor
-    if old * new > MAX_FILTER:
-        raise LungSRADError(
-            f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; resample the file to a usual rate "
-            f"first, for example: ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
-        )
-    return old, new
 
 
 def fade(waveforms, sample_rate=16000, fade_in=FADE_SECONDS, fade_out=FADE_SECONDS):
@@ -220,16 +133,10 @@ def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
     >>> cut_cycle(torch.randn(3 * 16000), start=0.5, stop=2.0).shape
     torch.Size([128000])
     """
-    length = len(recording) / sample_rate
-    begin = 0.0 if start is None else start
-    end = length if stop is None else stop
-    if not 0 <= begin < end:
-        raise LungSRADError(f"{name}: start {begin} s, stop {end} s; expected 0 <= start < stop")
-    if end > length + END_TOLERANCE or begin >= length:
-        raise LungSRADError(f"{name}: the cycle {begin} s to {end} s lies beyond the audio, which ends at {length} s")
+    check_bounds(start, stop, len(recording) / sample_rate, name)
     try:
         cycle = fade(recording, sample_rate)[
-            int(begin * sample_rate) : None if stop is None else int(stop * sample_rate)
+            int((start or 0.0) * sample_rate) : None if stop is None else int(stop * sample_rate)
         ]
         return shape_cycle(cycle, duration, sample_rate)
     except LungSRADError as error:

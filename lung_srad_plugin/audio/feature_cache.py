@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from lung_srad_plugin.audio.cycles import cut_cycle, load_recording
+from lung_srad_plugin.audio.cycles import cut_cycle
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
 
 # Raise it when the meaning of the settings below changes, so that entries written before are left unread.

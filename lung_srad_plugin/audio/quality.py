@@ -3,10 +3,11 @@
 Whether it is a lung sound, and of which place on the chest, cannot be told from here.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.inference.result import Flaw
 
 # Crackles and wheezes have their energy between 100 and 2,000 Hz (Bohadana, Izbicki and Kraman 2014, "Fundamentals of
 # lung auscultation", NEJM 370, table 1), so that 4,000 samples a second is the least that holds them.
@@ -28,6 +29,26 @@ QUIET_PEAK = 0.002  # the quietest of the 158 ICBHI recordings looked at peaks a
 OFFSET = 0.1
 
 MAX_LISTED = 20  # more stretches of silence than this, as of a noise gate, become one flaw
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """Something about a recording that a reader of the result should know.
+
+    Arguments
+    ---------
+    kind : str
+        ``clipping``, ``silence``, ``constant``, ``offset``, ``quiet`` or ``truncated``.
+    message : str
+        In one sentence.
+    start, end : float or None
+        Seconds, where the flaw has a place.
+    """
+
+    kind: str
+    message: str
+    start: float | None = None
+    end: float | None = None
 
 
 class InputChecks:

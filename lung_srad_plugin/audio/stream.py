@@ -10,8 +10,9 @@ from pathlib import Path
 import soundfile
 import torch
 
-from lung_srad_plugin.audio.cycles import FADE_SECONDS, resampling_ratio
+from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.quality import MIN_SECONDS, InputChecks
+from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.riff import missing_bytes
 from lung_srad_plugin.errors import LungSRADError
 

@@ -4,7 +4,8 @@ from itertools import groupby, islice
 
 import torch
 
-from lung_srad_plugin.audio.cycles import cut_cycle, fade, load_recording, shape_cycle
+from lung_srad_plugin.audio.cycles import cut_cycle, fade, shape_cycle
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.evaluation.manifest_table import join_rows
 from lung_srad_plugin.inference.windows import place_windows
 

@@ -29,7 +29,7 @@ from lung_srad_plugin.export.model_folder import (
     WEIGHTS,
     check_weights,
 )
-from lung_srad_plugin.training.dataio import make_label_encoder
+from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
 # SpeechBrain builds these when it loads the folder; the parts that depend on the run are added to them.

@@ -16,8 +16,10 @@ from speechbrain.utils.data_utils import split_path
 from speechbrain.utils.fetching import FetchConfig, FetchSource, LocalStrategy, fetch
 from speechbrain.utils.run_opts import RunOptions
 
-from lung_srad_plugin.audio.cycles import load_recording, shape_cycle
+from lung_srad_plugin.audio.cycles import shape_cycle
 from lung_srad_plugin.audio.features import CycleFeatures
+from lung_srad_plugin.audio.quality import Flaw
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import (
@@ -32,7 +34,7 @@ from lung_srad_plugin.export.model_folder import (
 )
 from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
 from lung_srad_plugin.inference.loading import obtain_model
-from lung_srad_plugin.inference.result import Classification, Flaw, make_segment, summarize
+from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import merge_windows, place_windows
 
 PRECISIONS = ("fp32", "bf16", "fp16")

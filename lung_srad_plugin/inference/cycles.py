@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from lung_srad_plugin.audio.bounds import check_bounds
 from lung_srad_plugin.audio.quality import MIN_SECONDS
-from lung_srad_plugin.datasets.icbhi.annotation import END_TOLERANCE, read_annotation
+from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
 from lung_srad_plugin.errors import LungSRADError
 
 
@@ -83,14 +84,13 @@ def cycle_spans(cycles, samples, sample_rate, window, name):
     length = samples / sample_rate
     spans = []
     for start, end in cycles:
-        where = f"{name}: the cycle from {start:g} to {end:g} s"
-        if not 0 <= start < end:
-            raise LungSRADError(f"{where} is none; expected 0 <= start < end")
-        if end > length + END_TOLERANCE or start >= length:
-            raise LungSRADError(f"{where} reaches beyond the audio, which lasts {length:.3f} s")
+        check_bounds(start, end, length, name)
         # Times have three decimals; a cycle of 0.200 s may be 0.19999999 s in floating point.
         if min(end, length) - start < MIN_SECONDS - 1e-6:
-            raise LungSRADError(f"{where} is shorter than {MIN_SECONDS} s, the shortest that a model has learned from")
+            raise LungSRADError(
+                f"{name}: the cycle from {start:g} to {end:g} s is shorter than {MIN_SECONDS} s, the shortest that a "
+                "model has learned from"
+            )
         begin = int(start * sample_rate)
         # One sample more than the window tells `shape_cycle` that the cycle is longer.
         spans.append((begin, min(int(end * sample_rate), samples, begin + window + 1)))

@@ -85,26 +85,6 @@ def make_segment(start, end, labels, probabilities):
 
 
 @dataclass(frozen=True)
-class Flaw:
-    """Something about a recording that a reader of the result should know.
-
-    Arguments
-    ---------
-    kind : str
-        ``clipping``, ``silence``, ``constant``, ``offset``, ``quiet`` or ``truncated``.
-    message : str
-        In one sentence.
-    start, end : float or None
-        Seconds, where the flaw has a place.
-    """
-
-    kind: str
-    message: str
-    start: float | None = None
-    end: float | None = None
-
-
-@dataclass(frozen=True)
 class Classification:
     """The result of one recording.
 

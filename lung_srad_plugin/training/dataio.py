@@ -1,33 +1,7 @@
 """Manifests to SpeechBrain data sets."""
 
 from speechbrain.dataio.dataset import DynamicItemDataset
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.utils.data_pipeline import provides, takes
-
-from lung_srad_plugin.errors import LungSRADError
-
-
-def make_label_encoder(labels):
-    """Return a ``CategoricalEncoder`` of the labels in the order given, that of the model's outputs.
-
-    Raises
-    ------
-    LungSRADError
-        Where fewer than two labels are given, or one twice.
-
-    Example
-    -------
-    >>> encoder = make_label_encoder(["normal", "crackle"])
-    >>> encoder.encode_label("crackle"), len(encoder)
-    (1, 2)
-    """
-    labels = list(labels)
-    if len(labels) < 2 or len(set(labels)) < len(labels):
-        raise LungSRADError(f"labels: got {labels}; expected at least two different names, the normal class first")
-    encoder = CategoricalEncoder()
-    encoder.update_from_iterable(labels)
-    encoder.expect_len(len(labels))
-    return encoder
 
 
 def make_dataset(rows, feature_cache, label_encoder):

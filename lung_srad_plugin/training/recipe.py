@@ -21,6 +21,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.export.export import export_checkpoint
+from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.metrics.calibration import fit_temperature
 from lung_srad_plugin.metrics.metrics import score_intervals
 from lung_srad_plugin.metrics.operating_points import fit_operating_points
@@ -28,7 +29,7 @@ from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.runs.experiment import load_experiment, read_experiment
 from lung_srad_plugin.runs.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
 from lung_srad_plugin.training.brain import LungSoundBrain
-from lung_srad_plugin.training.dataio import make_dataset, make_label_encoder
+from lung_srad_plugin.training.dataio import make_dataset
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group
 from lung_srad_plugin.training.resume import check_resumable
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions, peak_memory_megabytes, source_commit

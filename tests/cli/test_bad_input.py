@@ -158,15 +158,15 @@ def good(tmp_path_factory):
 
 
 CYCLES = {
-    "reversed": ([(2, 1)], "from 2 to 1 s is none"),
-    "negative": ([(-1, 1)], "from -1 to 1 s is none"),
-    "beyond": ([(0, 1), (4, 6)], "from 4 to 6 s reaches beyond the audio, which lasts 5.000 s"),
-    "after the end": ([(5.01, 5.04)], "reaches beyond the audio"),
+    "reversed": ([(2, 1)], "from 2 to 1 s has no length"),
+    "negative": ([(-1, 1)], "from -1 to 1 s has no length"),
+    "beyond": ([(0, 1), (4, 6)], "from 4 to 6 s lies beyond the audio, which ends at 5.000 s"),
+    "after the end": ([(5.01, 5.04)], "lies beyond the audio"),
     "too short": ([(1, 1.1)], "shorter than 0.2 s"),
     "nothing": ([], "the list of cycles is empty"),
     "no pairs": ([1, 2], r"cycle 1: expected a pair"),
     "no numbers": ([("a", "b")], r"expected a pair"),
-    "not finite": ([(0, float("nan"))], "is none"),
+    "not finite": ([(0, float("nan"))], "from 0 to nan s has no length"),
 }
 
 
@@ -183,7 +183,7 @@ ANNOTATIONS = {
     "three columns": (b"0 1 0\n", "malformed"),
     "unknown finding": (b"0 1 0 2\n", "unknown finding"),
     "audio": (bytes(range(256)), "not a text file"),
-    "beyond": (b"0 9 0 0\n", "reaches beyond the audio"),
+    "beyond": (b"0 9 0 0\n", "lies beyond the audio"),
 }
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from lung_srad_plugin.datasets.icbhi.annotation import END_TOLERANCE, parse_annotation, read_annotation
+from lung_srad_plugin.audio.bounds import END_TOLERANCE
+from lung_srad_plugin.datasets.icbhi.annotation import parse_annotation, read_annotation
 from lung_srad_plugin.datasets.icbhi.patients import parse_demographics, parse_diagnosis
 from lung_srad_plugin.datasets.icbhi.prepare import COLUMNS, prepare_icbhi
 from lung_srad_plugin.datasets.manifests import read_manifest, validate_manifests

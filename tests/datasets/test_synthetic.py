@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lung_srad_plugin.audio.cycles import load_recording
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 from lung_srad_plugin.datasets.synthetic.sounds import (
     apply_gain,

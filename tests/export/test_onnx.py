@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lung_srad_plugin import CycleFeatures, KaldiFbank, LungSRADError
-from lung_srad_plugin.audio.cycles import load_recording
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
 from lung_srad_plugin.export.export import export_run
 from lung_srad_plugin.export.onnx_features import ONNXFeatures

@@ -18,12 +18,14 @@ from speechbrain.utils.fetching import FetchConfig
 from tiny_model import build_modules
 
 from lung_srad_plugin import AudioSetNormalization, KaldiFbank, LungSRADError
-from lung_srad_plugin.audio.cycles import cut_cycle, fade, load_recording, shape_cycle
+from lung_srad_plugin.audio.cycles import cut_cycle, fade, shape_cycle
 from lung_srad_plugin.audio.feature_cache import FeatureCache
+from lung_srad_plugin.audio.quality import Flaw
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
-from lung_srad_plugin.inference.result import Classification, Flaw, make_segment, summarize
+from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import merge_windows, place_windows
 from lung_srad_plugin.labels import CLASSES
 

@@ -4,14 +4,9 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lung_srad_plugin.audio.bounds import END_TOLERANCE
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.labels import label_of
-
-# Seconds that a cycle may reach past the end of its audio. Times are in whole milliseconds and the slowest recordings
-# have 4,000 samples a second, so rounding moves an end by less than one millisecond. The 920 annotations were drawn
-# within the audio: hundreds of them belong to recordings of 20 s and stop at up to 19.997 s, none between 20.000 and
-# 20.079 s, and those of patient 104 stop with the last sample. More than this points to a cut or exchanged file.
-END_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)

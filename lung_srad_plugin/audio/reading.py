@@ -1,0 +1,95 @@
+"""Reading a recording: one channel, at the wanted sample rate."""
+
+import math
+import os
+from pathlib import Path
+
+import soundfile
+import torch
+
+from lung_srad_plugin.errors import LungSRADError
+
+# Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
+MAX_FILTER = 8_000_000
+
+
+def load_recording(path, sample_rate=16000):
+    """Read a recording as one channel at the wanted sample rate, without any fade.
+
+    Arguments
+    ---------
+    path : str or Path
+        An audio file that libsndfile reads. Several channels are averaged.
+    sample_rate : int
+        Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
+
+    Returns
+    -------
+    torch.Tensor
+        (samples,), float32, full scale at 1.
+
+    Raises
+    ------
+    LungSRADError
+        Where the file is absent, not readable as audio, empty, holds NaN or infinite samples, or its rate is too odd.
+
+    Example
+    -------
+    >>> import numpy, soundfile
+    >>> path = getfixture("tmp_path") / "tone.wav"
+    >>> soundfile.write(path, numpy.zeros((4000, 2)), 4000)
+    >>> load_recording(path).shape
+    torch.Size([16000])
+    """
+    path = Path(os.fspath(path))
+    if not path.is_file():
+        raise LungSRADError(f"{path}: no such audio file")
+    try:
+        samples, native_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise LungSRADError(
+            f"{path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
+        ) from error
+    if len(samples) == 0:
+        raise LungSRADError(f"{path}: the audio file holds no samples")
+    recording = torch.from_numpy(samples).mean(dim=1)
+    if not torch.isfinite(recording).all():
+        raise LungSRADError(f"{path}: the audio holds NaN or infinite samples; expected finite ones")
+    resampling_ratio(native_rate, sample_rate, path)
+    if native_rate != sample_rate:
+        # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
+        # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.
+        from torchaudio.transforms import Resample
+
+        recording = Resample(native_rate, sample_rate)(recording)
+    return recording
+
+
+def resampling_ratio(native_rate, sample_rate, path):
+    """Return how many samples before become how many after resampling, in lowest terms.
+
+    Arguments
+    ---------
+    native_rate, sample_rate : int
+        Before and after, in Hz.
+    path : str or Path
+        Of the recording, for the message.
+
+    Raises
+    ------
+    LungSRADError
+        Where the two are so odd that the filter between them would not fit the memory.
+
+    Example
+    -------
+    >>> resampling_ratio(44100, 16000, "breath.wav")
+    (441, 160)
+    """
+    divisor = math.gcd(native_rate, sample_rate)
+    old, new = native_rate // divisor, sample_rate // divisor
+    if old * new > MAX_FILTER:
+        raise LungSRADError(
+            f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; resample the file to a usual rate "
+            f"first, for example: ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
+        )
+    return old, new
