@@ -1,22 +1,83 @@
-"""Text files that are written whole or not at all."""
+"""Writing files: whole or not at all, and never over a file that this product did not write.
 
+The rule: a file that exists may be replaced only where the record of its folder, ``.lung-srad-files``, holds its name
+together with the SHA-256 of its present content. Each file that is written here is recorded so; what another program
+wrote, and what somebody changed by hand since, is not, and is refused by name. A file that holds already what would be
+written is left as it is. Nothing is recognised by its name alone.
+
+Two kinds of files need no record: those in folders that appear as a whole, and those named by a hash of what they
+were computed from, as in the feature cache.
+"""
+
+import contextlib
+import hashlib
 import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.provenance import file_sha256
+from lung_srad_plugin.utils.text import printable
 
-def write_together(texts):
-    """Write several text files; a failure leaves whatever stood there before.
+RECORD = ".lung-srad-files"  # lines of a SHA-256, two spaces and a name; of one name the latest that fits counts
+_SHOWN = 5
 
-    All files are first written in full beside their final places and then moved there, which replaces each of them in
+
+def refuse_foreign_files(paths: Iterable[str | os.PathLike]) -> None:
+    """Refuse files that exist and were not written by this product: to be called before any work is begun.
+
+    Arguments
+    ---------
+    paths : iterable of (str or Path)
+        The files that the work is going to write.
+
+    Raises
+    ------
+    LungSRADError
+        Naming the files that would be lost, with the cure.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "101_1b1_Al_sc_Meditron.txt").write_text("0.036 0.579 0 1")
+    >>> refuse_foreign_files([folder / "101_1b1_Al_sc_Meditron.txt"])
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: ...101_1b1_Al_sc_Meditron.txt: already there, and not written by ...
+    """
+    records: dict[Path, set] = {}
+    foreign = []
+    for path in map(Path, paths):
+        if not os.path.lexists(path):
+            continue
+        if path.parent not in records:
+            records[path.parent] = _read_record(path.parent)
+        if not path.is_file() or (file_sha256(path), printable(path.name)) not in records[path.parent]:
+            foreign.append(printable(path))
+    if foreign:
+        more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
+        raise LungSRADError(
+            f"{', '.join(foreign[:_SHOWN])}{more}: already there, and not written by lung-srad or changed since; "
+            "nothing was overwritten. Choose another folder, or move what is there away"
+        )
+
+
+def write_together(contents: Mapping) -> None:
+    """Write several files; a failure leaves whatever was there before.
+
+    All files are first written in full beside their final paths and then moved there, which replaces each of them in
     one step. Line ends are ``\\n`` on every system, so that the same text gives the same bytes.
 
     Arguments
     ---------
-    texts : dict
-        Path to text. The folders are made where they are missing. Files are moved in this order.
+    contents : dict
+        Path to text or bytes. The folders are made where they are missing. Files are moved in this order.
 
     Raises
     ------
+    LungSRADError
+        Where a file exists that this product did not write; see the rule above.
     OSError
         Where a file cannot be written, for example on a full disk.
 
@@ -24,23 +85,87 @@ def write_together(texts):
     -------
     >>> folder = getfixture("tmp_path")
     >>> write_together({folder / "a.txt": "one\\n", folder / "b.txt": "two\\n"})
-    >>> sorted(path.name for path in folder.iterdir())
-    ['a.txt', 'b.txt']
+    >>> write_together({folder / "a.txt": "three\\n"})
+    >>> (folder / "a.txt").read_text()
+    'three\\n'
     """
+    contents = {
+        Path(path): content.encode("utf-8") if isinstance(content, str) else content
+        for path, content in contents.items()
+    }
+    contents = {path: content for path, content in contents.items() if not _holds(path, content)}
+    refuse_foreign_files(contents)
     staged = {}
     try:
-        for path, text in texts.items():
-            path = Path(path)
+        for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Beside its final place, because only within one file system is a move a single step.
-            beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+            beside = _beside(path)
             staged[beside] = path
-            with beside.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with beside.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         for beside, path in staged.items():
-            beside.replace(path)
+            _move(beside, path, hashlib.sha256(contents[path]).hexdigest())
     finally:
         for beside in staged:
             beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_safely(path: str | os.PathLike) -> Iterator[Path]:
+    """Give a path beside ``path`` to write a file to; it is moved to ``path`` at the end, or removed after a failure.
+
+    Arguments
+    ---------
+    path : str or Path
+        Where the file shall be; its folder is made where it is missing.
+
+    Raises
+    ------
+    LungSRADError
+        Where a file exists there that this product did not write; see the rule above.
+    OSError
+        Where it cannot be written.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "picture.png"
+    >>> with write_safely(path) as beside:
+    ...     _ = beside.write_bytes(b"...")
+    >>> path.read_bytes()
+    b'...'
+    """
+    path = Path(path)
+    refuse_foreign_files([path])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path)
+    try:
+        yield beside
+        _move(beside, path, file_sha256(beside))
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _beside(path):
+    # In the same folder, because only within one file system is a move a single step; short, as the name may be long.
+    return path.with_name(f".{uuid.uuid4().hex}.part")
+
+
+def _move(beside, path, sha256):
+    # Recorded first: if the process is killed in between, the file from before is still on record too.
+    with (path.parent / RECORD).open("a", encoding="utf-8", newline="") as record:
+        record.write(f"{sha256}  {printable(path.name)}\n")
+    beside.replace(path)
+
+
+def _holds(path, content):
+    return path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
+
+
+def _read_record(folder):
+    try:
+        lines = (folder / RECORD).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return set()
+    return {tuple(line.split("  ", 1)) for line in lines}

@@ -11,6 +11,7 @@ from lung_srad_plugin.datasets.manifests import (
     write_manifest,
 )
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.files import RECORD
 
 LABELS = ("normal", "crackle")
 HEADER = "ID,duration,wav,start,stop,label"
@@ -76,7 +77,7 @@ def test_write_manifest_keeps_the_old_file_on_an_error(root):
         with pytest.raises(LungSRADError, match=message):
             write_manifest(path, rows)
         assert path.read_bytes() == before
-    assert sorted(file.name for file in root.iterdir()) == ["a.wav", "train.csv"]
+    assert sorted(file.name for file in root.iterdir()) == [RECORD, "a.wav", "train.csv"]
 
 
 @pytest.mark.parametrize("column", HEADER.split(","))
