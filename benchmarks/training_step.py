@@ -32,14 +32,14 @@ from lung_srad_plugin.training.brain import LungSoundBrain
 
 EXPERIMENT = Path(__file__).parent.parent / "hparams" / "lung_srad.yaml"
 CHANGES = {
-    "ours": "",
-    "floor": "",
-    "passes": "one_pass: False",
-    "recompute": "gradient_checkpointing: True",
-    "adam": "",
-    "compile": "",
-    "mamba": "scan_backend: mamba",
-    "plain": "alpha_time: 0.0\nalpha_frequency: 0.0",
+    "ours": {},
+    "floor": {},
+    "passes": {"one_pass": False},
+    "recompute": {"gradient_checkpointing": True},
+    "adam": {},
+    "compile": {},
+    "mamba": {"scan_backend": "mamba"},
+    "plain": {"alpha_time": 0.0, "alpha_frequency": 0.0},
 }
 CLASSES = 4
 
@@ -108,7 +108,7 @@ def make_step(way, batch, arguments, folder):
 
 def make_brain(changes, arguments, folder):
     """The recipe's brain, ready for its first step."""
-    given = f"data_folder: {folder}\npretrained: null\noutput_folder: {folder}\n{changes}"
+    given = {"data_folder": str(folder), "pretrained": None, "output_folder": str(folder), **changes}
     hparams = load_experiment(*read_experiment(EXPERIMENT, given))
     hparams["class_weights"] = torch.ones(CLASSES)
     brain = LungSoundBrain(

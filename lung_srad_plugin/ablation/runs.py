@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from lung_srad_plugin.ablation.grid import OWN_KEYS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.runs.experiment import describe_difference, experiment_settings, parse_keys, read_experiment
+from lung_srad_plugin.runs.experiment import describe_difference, experiment_settings, read_experiment
+from lung_srad_plugin.runs.settings import check_settings
 from lung_srad_plugin.utils.files import write_together
 
 # A run whose process ended well is marked: a kill may also come between the results and the export.
@@ -89,10 +90,11 @@ def plan_runs(grid, output, overrides=None):
     changes, settings = {}, {}
     for row in grid.rows:
         origin = f"{grid.path}, row {row.name}"
-        changes[row.name] = read_experiment(row.experiment, _yaml(row.changes) if row.changes else "", origin)
+        changes[row.name] = read_experiment(row.experiment, row.changes, origin)
     _check_overrides(grid, overrides, {name: changed for name, (_, changed) in changes.items()})
     for name, (base, changed) in changes.items():
         settings[name] = experiment_settings(base, {**changed, **overrides, "seed": "SEED", "output_folder": "OUTPUT"})
+        check_settings({**settings[name], "seed": grid.seeds[0]}, f"{grid.path}, row {name}", complete=False)
     _check_distinct(grid, settings)
     runs = []
     for seed in grid.seeds:
@@ -158,7 +160,7 @@ def mark_finished(run):
 
 def _check_overrides(grid, overrides, changes):
     for experiment in {row.experiment for row in grid.rows if overrides}:
-        read_experiment(experiment, _yaml({key: value for key, value in overrides.items() if key not in OWN_KEYS}))
+        read_experiment(experiment, {key: value for key, value in overrides.items() if key not in OWN_KEYS})
     for key, value in overrides.items():
         if key in OWN_KEYS:
             raise LungSRADError(f"--{key}: the grid gives it to each run: seeds in {grid.path}, folders by --output")
@@ -181,37 +183,6 @@ def _yaml(tree):
     text = StringIO()
     YAML().dump(dict(tree), text)
     return text.getvalue()
-
-
-def read_overrides(arguments):
-    """Read ``--key value`` and ``--key=value`` into a dict of overrides, their values as yaml.
-
-    Raises
-    ------
-    LungSRADError
-        Where an argument is no key, or a key has no value or is given twice.
-
-    Example
-    -------
-    >>> read_overrides(["--lr", "0.2", "--gaussian_blocks=[]"])
-    {'lr': 0.2, 'gaussian_blocks': []}
-    """
-    overrides, waiting = {}, list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not key:
-            raise LungSRADError(f"{argument}: expected --key value, a key of the experiments and what it shall be")
-        if key == "device":
-            raise LungSRADError("--device: a grid runs on --devices, for example --devices cuda:0,cuda:1")
-        if not equals:
-            if not waiting or waiting[0].startswith("--"):
-                raise LungSRADError(f"{argument}: expected a value after it")
-            value = waiting.pop(0)
-        if key in overrides:
-            raise LungSRADError(f"--{key} is given twice")
-        overrides[key] = parse_keys(f"{key}: {value}", "the command line")[key]
-    return overrides
 
 
 def _read_json(path):

@@ -156,7 +156,7 @@ def ablate(
     Finished runs are kept, and stopped ones resume: give the same command again.
     """
     from lung_srad_plugin.ablation.command import ablate as run_grid
-    from lung_srad_plugin.ablation.runs import read_overrides
+    from lung_srad_plugin.runs.command_line import read_overrides
 
     names = devices.split(",") if devices is not None else None
     raise typer.Exit(run_grid(grid, output, read_overrides(context.args), names, jobs))

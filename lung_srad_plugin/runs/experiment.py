@@ -1,8 +1,11 @@
 """Reading an experiment: a HyperPyYAML file, the file it builds on, and overrides from the command line."""
 
+import difflib
+from collections.abc import Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from hyperpyyaml import load_hyperpyyaml, resolve_references
 from hyperpyyaml.core import recursive_update
@@ -33,7 +36,9 @@ NEUTRAL_SETTINGS = (
 )
 
 
-def read_experiment(path, overrides="", origin="the command line"):
+def read_experiment(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, origin: str = "the command line"
+) -> tuple[Path, dict[str, Any]]:
     """Join an experiment with what it builds on.
 
     A file whose key ``base`` names another file, relative to its own folder, holds nothing but what it changes there.
@@ -43,8 +48,8 @@ def read_experiment(path, overrides="", origin="the command line"):
     ---------
     path : str or Path
         The experiment's yaml file.
-    overrides : str
-        Yaml text of keys and values that replace the file's, as SpeechBrain makes it of ``--key value``.
+    overrides : Mapping, optional
+        Values that replace the file's, by key.
     origin : str
         Where the overrides come from, for messages.
 
@@ -65,14 +70,14 @@ def read_experiment(path, overrides="", origin="the command line"):
     >>> folder = getfixture("tmp_path")
     >>> _ = (folder / "paper.yaml").write_text("lr: 0.1\\nepochs: 50\\n")
     >>> _ = (folder / "short.yaml").write_text("base: paper.yaml\\nepochs: 1\\n")
-    >>> base, changes = read_experiment(folder / "short.yaml", "lr: 0.2")
+    >>> base, changes = read_experiment(folder / "short.yaml", {"lr": 0.2})
     >>> base.name, dict(changes)
     ('paper.yaml', {'epochs': 1, 'lr': 0.2})
     """
     path = Path(path)
     changes = []
     if overrides:
-        changes.append((parse_keys(overrides, origin), origin))
+        changes.append((dict(overrides), origin))
     seen = []
     tree = _parse_file(path)
     while "base" in tree:
@@ -86,7 +91,8 @@ def read_experiment(path, overrides="", origin="the command line"):
     for change, source in reversed(changes):
         unknown = sorted(set(change) - set(tree))
         if unknown:
-            raise LungSRADError(f"{source}: {', '.join(unknown)} is no key of {path}, so it would change nothing")
+            names = name_unknown_keys(unknown, list(tree))
+            raise LungSRADError(f"{source}: {path} has no key {names}, so it would change nothing")
         recursive_update(merged, change)
     return path, merged
 
@@ -127,7 +133,7 @@ def experiment_settings(base, changes):
     -------
     >>> file = getfixture("tmp_path") / "short.yaml"
     >>> _ = file.write_text("lr: 0.1\\nopt: !name:torch.optim.Adam\\n    lr: !ref <lr>\\n")
-    >>> experiment_settings(*read_experiment(file, "lr: 0.2"))
+    >>> experiment_settings(*read_experiment(file, {"lr": 0.2}))
     {'lr': 0.2, 'opt': '!name:torch.optim.Adam {lr: 0.2}'}
     """
     with open(base, encoding="utf-8") as file, _told_what_is_missing(base):
@@ -205,6 +211,29 @@ def _parse_file(path):
     return parse_keys(text, str(path))
 
 
+def parse_value(text: str, origin: str) -> Any:
+    """Return the value of a setting that was given as text: a number, True, null, a list, a tag, or the text itself.
+
+    Raises
+    ------
+    LungSRADError
+        Where a list, mapping or tag is not complete.
+
+    Example
+    -------
+    >>> parse_value("0.1", "--lr"), parse_value("[1, 2]", "--dims"), parse_value("a: b#c", "--data_folder")
+    (0.1, [1, 2], 'a: b#c')
+    """
+    if text.startswith(("[", "{", "!", '"', "'")):
+        return parse_keys(f"value: {text}", origin)["value"]
+    try:
+        value = YAML().load(StringIO(text))
+    except YAMLError:
+        return text
+    # A path may look like yaml: a comment, or a key with a value.
+    return text if isinstance(value, dict | list | str) else value
+
+
 def parse_keys(text, origin):
     """Return the keys and values of yaml text, in round-trip form; refuse anything else, naming its ``origin``."""
     try:
@@ -216,3 +245,18 @@ def parse_keys(text, origin):
     if not isinstance(tree, dict):
         raise LungSRADError(f"{origin}: expected `key: value` lines, got {text.strip()[:60]!r}")
     return tree
+
+
+def name_unknown_keys(keys: list[str], known: list[str]) -> str:
+    """Return unknown keys in one phrase, each with the known key that it resembles.
+
+    Example
+    -------
+    >>> name_unknown_keys(["batch_sise", "xyz"], ["batch_size", "lr"])
+    'batch_sise (did you mean batch_size?), xyz'
+    """
+    phrases = []
+    for key in keys:
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+        phrases.append(f"{key} (did you mean {close[0]}?)" if close else key)
+    return ", ".join(phrases)

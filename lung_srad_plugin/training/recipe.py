@@ -5,14 +5,12 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 
 import speechbrain as sb
 from rich.console import Console
 from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process, run_on_main
-from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.datasets.icbhi.prepare import prepare_icbhi
 from lung_srad_plugin.datasets.manifests import validate_manifests
@@ -26,8 +24,10 @@ from lung_srad_plugin.metrics.calibration import fit_temperature
 from lung_srad_plugin.metrics.metrics import score_intervals
 from lung_srad_plugin.metrics.operating_points import fit_operating_points
 from lung_srad_plugin.nn.losses import class_weights
-from lung_srad_plugin.runs.experiment import load_experiment, read_experiment
+from lung_srad_plugin.runs.command_line import read_command_line
+from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.runs.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
+from lung_srad_plugin.runs.settings import check_settings
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import make_dataset
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group
@@ -36,8 +36,6 @@ from lung_srad_plugin.utils.provenance import file_sha256, package_versions, pea
 
 PARTS = ("train", "valid", "test")
 REPORT = "report"
-# Run options of SpeechBrain that are keys of the experiment too.
-SETTINGS_AND_OPTIONS = ("precision", "eval_precision", "max_grad_norm")
 
 
 def train(arguments):
@@ -63,8 +61,10 @@ def train(arguments):
         other settings.
     """
     began = time.time()
-    file, run_opts, overrides = _parse(arguments)
-    base, changes = read_experiment(file, overrides)
+    command = read_command_line(arguments)
+    file, run_opts = command.file, command.run_opts
+    base, changes = read_experiment(file, command.overrides)
+    check_settings(experiment_settings(base, changes), file)
     join_process_group(run_opts)
     run_on_main(check_resumable, args=[base, changes])
     hparams = load_experiment(base, changes)
@@ -230,23 +230,6 @@ def _evaluate(folder):
     Console().print(text, highlight=False, soft_wrap=True)
 
 
-def _parse(arguments):
-    """Read the command line as SpeechBrain does, and refuse what it would misread."""
-    for flag, value in pairwise(arguments):
-        if value.lower() in ("true", "false") and getattr(RunOptions(), flag.lstrip("-"), None) is False:
-            raise LungSRADError(f"{flag} {value}: this is a flag without a value; write {flag} alone, or leave it out")
-    file, run_opts, overrides = RunOptions.from_command_line_args(arguments)
-    if "max_grad_norm" in run_opts.overridden_args and run_opts.max_grad_norm <= 0:
-        raise LungSRADError(
-            f"--max_grad_norm {run_opts.max_grad_norm}: SpeechBrain would reverse every gradient; for no clipping "
-            "write --max_grad_norm inf"
-        )
-    # SpeechBrain takes these aside; the saved hyperparameters must tell what was trained.
-    taken = [name for name in SETTINGS_AND_OPTIONS if name in run_opts.overridden_args]
-    lines = [f"{name}: {getattr(run_opts, name)}".replace(": inf", ": .inf") for name in taken]
-    return file, run_opts, "\n".join([overrides, *lines]).strip()
-
-
 def main(arguments):
     """Run ``train`` as a program: return its exit code, and print a user's mistake as one sentence.
 
@@ -259,7 +242,7 @@ def main(arguments):
         train(arguments)
     except LungSRADError as error:
         if if_main_process():
-            Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+            Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 2
     finally:
         leave_process_group()

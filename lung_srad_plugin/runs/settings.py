@@ -1,0 +1,212 @@
+"""The typed schema of an experiment's settings: every key, its type and its range, checked before any work starts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.nn.gaussian import TARGETS
+from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
+from lung_srad_plugin.scan.dispatch import BACKENDS
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+MAX_WORKERS = 8 * (os.cpu_count() or 1)
+"""More loader processes than this for each core of the machine are a mistake: each takes memory, none is faster."""
+
+
+def _one_of(choices):
+    return Field(description=f"one of {', '.join(choices)}")
+
+
+def _finite(low, high=None, *, above=False, below=False, description):
+    bounds = {"gt" if above else "ge": low}
+    if high is not None:
+        bounds["lt" if below else "le"] = high
+    return Field(allow_inf_nan=False, description=description, **bounds)
+
+
+def _distinct(labels):
+    if len(set(labels)) < len(labels) or "normal" in labels[1:]:
+        raise ValueError("labels must differ, and the normal class comes first")
+    return labels
+
+
+def _built(value):
+    if not isinstance(value, str) or not value.startswith("!"):
+        raise ValueError("not built by a tag")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, description="a path as text, for example results/mine")]
+Seed = Annotated[int, Field(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
+Switch = Annotated[bool, Field(description="True or False")]
+Count = Annotated[int, Field(ge=1, description="a whole number from 1")]
+Weight = Annotated[float, _finite(0, description="a number from 0; 0 switches the loss off")]
+Probability = Annotated[float, _finite(0, 1, description="a number from 0 to 1")]
+Built = Annotated[
+    str, AfterValidator(_built), Field(description="an object that the yaml file builds (!new:, !name: or !apply:)")
+]
+LoaderOptions = Annotated[dict[str, Any], Field(description="the options of a data loader, such as batch_size")]
+
+
+class Settings(BaseModel):
+    """The settings of an experiment: each key of ``hparams/lung_srad.yaml`` with its type and range.
+
+    Keys that an experiment file adds for its own references are not checked. ``Built`` keys are objects; their text is
+    the tag that builds them, as in ``experiment_settings``.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    seed: Seed
+    data_folder: Name
+    output_folder: Name
+    save_folder: Name
+    feature_folder: Annotated[Name | None, Field(description="a folder, or null to compute features every time")]
+    split: Annotated[Literal[SPLITS], _one_of(SPLITS)]
+    valid: Annotated[Literal[VALIDS], _one_of(VALIDS)]
+    valid_fraction: Annotated[float, _finite(0, 1, above=True, below=True, description="a number between 0 and 1")]
+    split_seed: Seed
+    folds: Annotated[int, Field(ge=2, description="a whole number from 2")]
+    fold: Annotated[int, Field(ge=0, description="a whole number from 0, below `folds`")]
+    test_device: Annotated[Name | None, Field(description="the name of a recording device, or null")]
+    strict: Switch
+    skip_prep: Switch
+    train_csv: Name
+    valid_csv: Name
+    test_csv: Name
+    labels: Annotated[
+        list[str],
+        Field(min_length=2, description="at least two different names, the normal class first"),
+        AfterValidator(_distinct),
+    ]
+
+    sample_rate: Annotated[int, Field(ge=1000, le=192_000, description="a rate in Hz from 1000 to 192000")]
+    duration: Annotated[float, _finite(0.1, 120, description="seconds from 0.1 to 120")]
+    frames: Annotated[int | None, Field(ge=4, description="a whole number from 4, or null to keep all frames")]
+    compute_features: Built
+    feature_cache: Built
+    mean_var_norm: Built
+    spec_augment_probability: Probability
+    augment: Built
+
+    pretrained: Annotated[Name | None, Field(description="a file or an address, or null for random weights")]
+    pretrained_sha256: Annotated[
+        str | None, Field(pattern=r"^[0-9a-fA-F]{64}$", description="64 hexadecimal digits, or null")
+    ]
+    depths: Annotated[list[Count], Field(min_length=1, description="the number of blocks of each stage")]
+    dims: Annotated[list[Count], Field(min_length=1, description="the number of channels of each stage")]
+    drop_path_rate: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
+    scan_backend: Annotated[Literal[(None, *BACKENDS)], _one_of(("null", *BACKENDS))]
+    gradient_checkpointing: Switch
+    gaussian_stage: Annotated[int, Field(ge=0, description="the index of a stage, from 0")]
+    gaussian_blocks: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(description="indices of blocks of that stage, or [] for no smoothing")
+    ]
+    gaussian_kernel: Annotated[int, Field(ge=1, description="an odd whole number")]
+    gaussian_sigma: Annotated[float, _finite(0, above=True, description="a number above 0")]
+    gaussian_target: Annotated[Literal[TARGETS], _one_of(TARGETS)]
+    embedding_model: Built
+    classifier: Built
+    projector: Annotated[Built | None, Field(description="an object that the yaml file builds, or null")]
+    model: Built
+
+    alpha_time: Weight
+    alpha_frequency: Weight
+    alpha_patch: Weight
+    mix_beta: Annotated[float, _finite(0, above=True, description="a number above 0")]
+    temperature: Annotated[float, _finite(0, above=True, description="a number above 0")]
+    negatives: Annotated[Literal[NEGATIVES], _one_of(NEGATIVES)]
+    stop_gradient: Annotated[Literal[STOP_GRADIENTS], _one_of(STOP_GRADIENTS)]
+    contrastive_loss: Built
+    class_weighting: Annotated[Literal[CLASS_WEIGHTS], _one_of(CLASS_WEIGHTS)]
+    one_pass: Switch
+
+    number_of_epochs: Count
+    batch_size: Annotated[int, Field(ge=2, description="a whole number from 2")]
+    lr: Annotated[float, _finite(0, above=True, description="a number above 0")]
+    weight_decay: Annotated[float, _finite(0, description="a number from 0")]
+    keep_previous: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
+    warmup_epochs: Annotated[int, Field(ge=0, description="a whole number from 0")]
+    schedule: Built
+    opt_class: Built
+    max_grad_norm: Annotated[float, Field(gt=0, description="a number above 0, .inf for no clipping")]
+    precision: Annotated[Literal[PRECISIONS], _one_of(PRECISIONS)]
+    eval_precision: Annotated[Literal[PRECISIONS], _one_of(PRECISIONS)]
+    num_workers: Annotated[
+        int, Field(ge=0, le=MAX_WORKERS, description=f"a whole number from 0 to {MAX_WORKERS}, 8 for each core here")
+    ]
+    train_loader_kwargs: LoaderOptions
+    valid_loader_kwargs: LoaderOptions
+    test_loader_kwargs: LoaderOptions
+
+    report_test_selected: Switch
+    report_train: Switch
+    modules: Annotated[dict[str, Built], Field(min_length=1, description="the modules to train, each built by a tag")]
+    epoch_counter: Built
+    checkpointer: Built
+    train_logger: Built
+
+    @model_validator(mode="after")
+    def _fit_together(self):
+        if self.fold >= self.folds:
+            raise ValueError(f"fold: {self.fold}; expected a whole number below folds, which is {self.folds}")
+        if len(self.depths) != len(self.dims):
+            raise ValueError(f"dims: {self.dims}; expected as many numbers as depths has: {self.depths}")
+        return self
+
+
+def check_settings(settings: Mapping[str, Any], source: str | Path, complete: bool = True) -> None:
+    """Check the settings of an experiment against their schema.
+
+    Arguments
+    ---------
+    settings : Mapping
+        What ``experiment_settings`` returned.
+    source : str or Path
+        The experiment's file, for the message.
+    complete : bool
+        Whether every key that the recipe needs must be there. False checks the keys that are given.
+
+    Raises
+    ------
+    LungSRADError
+        Naming every key whose value is wrong, the value, and what is expected.
+
+    Example
+    -------
+    >>> check_settings({"lr": "fast", "batch_size": 16}, "my.yaml", complete=False)
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: my.yaml: 1 setting is wrong:
+      lr: 'fast'; expected a number above 0
+    """
+    try:
+        Settings.model_validate(dict(settings))
+    except ValidationError as error:
+        problems = _problems(error, settings, complete)
+    else:
+        return
+    if problems:
+        count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        raise LungSRADError("\n  ".join([f"{source}: {count} wrong:", *problems]))
+
+
+def _problems(error, settings, complete):
+    problems = {}
+    for found in error.errors():
+        if not found["loc"]:
+            problems[""] = str(found["ctx"]["error"])
+            continue
+        key = str(found["loc"][0])
+        expected = Settings.model_fields[key].description
+        if found["type"] == "missing":
+            if complete:
+                problems[key] = f"{key}: missing; expected {expected}. Add it, or build on lung_srad.yaml with `base:`"
+        else:
+            problems.setdefault(key, f"{key}: {settings[key]!r}; expected {expected}")
+    return list(problems.values())
