@@ -112,7 +112,8 @@ def prepare_kauh(data_folder, save_folder, mixed, quiet=False):
     seen = {}
     for row in rows:
         if seen.setdefault(row["ID"], row["wav"]) != row["wav"]:
-            problems.append(Problem(row["wav"], f"the same subject and filter as {seen[row['ID']]}"))
+            message = f"the same subject and filter as {seen[row['ID']]}"
+            problems.append(Problem(row["wav"], message, group="{count} files have subject and filter of another file"))
     raise_problems(problems, str(root))
     rows.sort(key=lambda row: (int(row["patient"]), row["filter"]))
     labels_map = SOUNDS | dict.fromkeys(MIXED, "both" if mixed == "both" else None)

@@ -1,8 +1,11 @@
-"""Problems found in files, gathered in one pass and reported together."""
+"""Problems found in files, collected in one pass and reported together."""
 
 from dataclasses import dataclass
 
 from lung_srad_plugin.errors import LungSRADError
+
+# Up to this many problems of one kind are listed one by one; more become one line with their number and examples.
+LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,10 @@ class Problem:
     column : str, optional
         Column of a table.
     left_out : str, optional
-        What is left out where the caller goes on in spite of the problem; ``None`` where there is no way to go on.
+        What is left out where the caller continues in spite of the problem; ``None`` where it cannot continue.
+    group : str, optional
+        What is said of many such problems at once, with ``{count}`` for their number. Without it, problems with one
+        message are many such problems.
 
     Example
     -------
@@ -36,25 +42,84 @@ class Problem:
     row: int | None = None
     column: str | None = None
     left_out: str | None = None
+    group: str | None = None
 
     def __str__(self):
-        where = self.file
+        location = self.file
         if self.line is not None:
-            where += f", line {self.line}"
+            location += f", line {self.line}"
         if self.row is not None:
-            where += f", row {self.row}"
+            location += f", row {self.row}"
         if self.column is not None:
-            where += f", column {self.column!r}"
-        return f"{where}: {self.message}"
+            location += f", column {self.column!r}"
+        return f"{location}: {self.message}"
 
 
-def sort_problems(problems):
+def sort_problems(problems: list[Problem]) -> list[Problem]:
     """Return the problems ordered by file, then by line or row."""
     return sorted(problems, key=lambda p: (p.file, p.line or 0, p.row or 0, p.column or "", p.message))
 
 
-def raise_problems(problems, title, cure="", limit=None):
-    """Raise one error that lists all problems; do nothing where there are none.
+def describe_problems(problems: list[Problem]) -> list[tuple[str, int]]:
+    """Return the lines that report problems, each with the number of problems it stands for.
+
+    More than three problems of one kind, in the rows of one column, the lines of one file or in many files, become one
+    line, which stands where the first of them would.
+
+    Arguments
+    ---------
+    problems : list of Problem
+        In the order in which to report them.
+
+    Returns
+    -------
+    list of (str, int)
+
+    Example
+    -------
+    >>> problems = [Problem("a.csv", "unknown label 'wet'", row=row, column="label") for row in range(2, 497)]
+    >>> describe_problems(problems)
+    [("a.csv, column 'label', 495 rows (2, 3, 4, ...): unknown label 'wet'", 495)]
+    """
+    groups = {}
+    for problem in problems:
+        groups.setdefault(_kind(problem), []).append(problem)
+    lines, described = [], set()
+    for problem in problems:
+        kind = _kind(problem)
+        if len(groups[kind]) <= LISTED:
+            lines.append((str(problem), 1))
+        elif kind not in described:
+            described.add(kind)
+            lines.append((_describe_group(groups[kind]), len(groups[kind])))
+    return lines
+
+
+def _kind(problem):
+    """What problems must have in common to be reported together."""
+    file = problem.file if problem.row is not None or problem.line is not None else None
+    return file, problem.column, problem.message if problem.group is None else problem.group
+
+
+def _describe_group(group):
+    """One line for many problems of one kind."""
+    first, count = group[0], len(group)
+    location, numbers = "", [member.file for member in group[:LISTED]]
+    unit = "times"
+    if first.row is not None or first.line is not None:
+        location, unit = f"{first.file}, ", "lines" if first.row is None else "rows"
+        numbers = [str(member.line if member.row is None else member.row) for member in group[:LISTED]]
+    if first.column is not None:
+        location += f"column {first.column!r}, "
+    if first.group is None:
+        return f"{location}{count} {unit} ({', '.join(numbers)}, ...): {first.message}"
+    examples = f"for example {', '.join(numbers)}" if unit == "times" else f"{unit} {', '.join(numbers)}, ..."
+    prefix = f"{location.removesuffix(', ')}: " if location else ""
+    return f"{prefix}{first.group.replace('{count}', str(count))}, {examples}"
+
+
+def raise_problems(problems: list[Problem], title: str, cure: str = "", limit: int | None = None) -> None:
+    """Raise one error that lists all problems, those of one kind together; do nothing where there are none.
 
     Arguments
     ---------
@@ -65,7 +130,7 @@ def raise_problems(problems, title, cure="", limit=None):
     cure : str
         A last line that says what to do.
     limit : int, optional
-        List only so many problems; the number is that of all.
+        Print only so many lines; the number of problems is that of all.
 
     Raises
     ------
@@ -84,11 +149,12 @@ def raise_problems(problems, title, cure="", limit=None):
     """
     if not problems:
         return
-    shown = list(problems) if limit is None else list(problems)[:limit]
+    described = describe_problems(list(problems))
+    shown = described if limit is None else described[:limit]
     lines = [f"{title}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"]
-    lines += [f"  {problem}" for problem in shown]
-    if len(shown) < len(problems):
-        lines.append(f"  ... and {len(problems) - len(shown)} more")
+    lines += [f"  {line}" for line, _ in shown]
+    if len(shown) < len(described):
+        lines.append(f"  ... and {sum(count for _, count in described[len(shown) :])} more")
     if cure:
         lines.append(cure)
     raise LungSRADError("\n".join(lines))

@@ -151,7 +151,13 @@ def map_labels(rows, labels_map, labels, source):
     known = labels if labels_map is None else labels_map
     cure = "Give a mapping of labels with --labels-map." if labels_map is None else "Add them to the mapping of labels."
     problems = [
-        Problem(str(source), f"label {row['label']!r} of {row['ID']}", row=number, column="label")
+        Problem(
+            str(source),
+            f"label {row['label']!r} of {row['ID']}",
+            row=number,
+            column="label",
+            group=f"{{count}} rows have the label {row['label']!r}",
+        )
         for number, row in enumerate(rows, 2)
         if row["label"] not in known
     ]

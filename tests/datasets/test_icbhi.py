@@ -566,6 +566,19 @@ def test_all_problems_are_told_at_once(data):
         assert part in told
 
 
+def test_problems_of_one_kind_are_grouped_and_left_out_one_by_one(data):
+    for number in range(110, 115):
+        make_recording(data / FOLDER, f"{number}_1b1_Al_sc_Meditron", annotation=None)
+    told = refusal(data)
+    (line,) = [line for line in told.splitlines() if "no .txt beside them" in line]
+    assert line.strip() == (
+        "5 recordings have no .txt beside them, for example "
+        + ", ".join(f"{FOLDER}/{number}_1b1_Al_sc_Meditron.wav" for number in (110, 111, 112))
+    )
+    left_out = summary_of(prepare(data, valid="test", strict=False))["left_out"]
+    assert sum("recording without its annotation" in entry["why"] for entry in left_out) == 5
+
+
 def test_nothing_left_is_an_error(data):
     for name, side in NAMES.items():
         if side == "test":

@@ -175,10 +175,33 @@ def test_all_problems_are_told_at_once(root):
 
 
 def test_long_lists_are_cut_and_counted(root):
-    rows = "".join(f"a{number},1.0,{{data_root}}/a.wav,0.0,1.0,wet\n" for number in range(80))
+    rows = "".join(f"a{number},1.0,{{data_root}}/a.wav,0.0,1.0,wet{number}\n" for number in range(80))
     told = refusal(root, f"{HEADER}\n{rows}")
     assert "80 problems" in told and "... and 30 more" in told
     assert len(told.splitlines()) == 52
+
+
+GROUPED = {
+    "a value too many": ("{name},1.0,{root}/a.wav,0.0,1.0,normal,101", "495 rows (2, 3, 4, ...): 7 fields"),
+    "a blank cell": ("{name},,{root}/a.wav,0.0,1.0,normal", "column 'duration', 495 rows (2, 3, 4, ...): blank"),
+    "an unknown label": ("{name},1.0,{root}/a.wav,0.0,1.0,wet", "column 'label', 495 rows (2, 3, 4, ...): unknown"),
+    "an absent file": ("{name},1.0,{root}/{name}.wav,0.0,1.0,normal", "column 'wav': 495 rows name an audio file that"),
+    "a relative path": ("{name},1.0,{name}.wav,0.0,1.0,normal", "column 'wav': 495 rows have a relative path"),
+    "a late stop": ("{name},1.0,{root}/a.wav,0.0,9.0,normal", "column 'stop': 495 rows reach past the end"),
+    "an early stop": ("{name},1.0,{root}/a.wav,0.{name},0.0,normal", "column 'stop': 495 rows have a stop"),
+    "words": ("{name},x{name},{root}/a.wav,0.0,1.0,normal", "column 'duration': 495 rows have no number"),
+}
+
+
+@pytest.mark.parametrize("case", GROUPED)
+def test_one_mistake_in_every_row_is_one_line(root, case):
+    line, expected = GROUPED[case]
+    told = refusal(
+        root, HEADER + "\n" + "".join(line.format(name=number, root="{data_root}") + "\n" for number in range(1, 496))
+    )
+    assert told.startswith(f"{root / 'train.csv'}: 495 problems\n")
+    assert len(told.splitlines()) == 2
+    assert expected in told
 
 
 def test_files_are_left_alone_on_request(root):

@@ -228,7 +228,8 @@ def _describe_patients(layout, tables, names):
                 values[kind] = unknown
                 file = layout.relative(layout.tables[kind][0])
                 message = f"patient {number} is in no good line"
-                problems.append(Problem(file, message, left_out=f"{kind} of patient {number}"))
+                group = f"{{count}} patients are in no good line of {file}"
+                problems.append(Problem(file, message, left_out=f"{kind} of patient {number}", group=group))
         patients[number] = Patient(*values["demographics"], values["diagnosis"])
     return patients, problems
 

@@ -71,13 +71,15 @@ def read_recordings(layout, quiet=False):
         seconds = cycles = None
         if wav is None:
             message = f"annotation without its recording {name}.wav"
-            problems.append(Problem(layout.relative(annotation), message, left_out="recording"))
+            group = "{count} annotations have no .wav beside them"
+            problems.append(Problem(layout.relative(annotation), message, left_out="recording", group=group))
         else:
             seconds, found = _read_seconds(wav, layout.relative(wav))
             problems += found
         if annotation is None:
             message = f"recording without its annotation {name}.txt"
-            problems.append(Problem(layout.relative(wav), message, left_out="recording"))
+            group = "{count} recordings have no .txt beside them"
+            problems.append(Problem(layout.relative(wav), message, left_out="recording", group=group))
         else:
             cycles, found = _read_cycles(annotation, layout.relative(annotation), seconds)
             problems += found
@@ -102,7 +104,9 @@ def _by_name(layout, paths):
         for other in others:
             what = "the same content" if equal else "other content"
             message = f"duplicate: {layout.relative(first)} has the same name and {what}"
-            problems.append(Problem(layout.relative(other), message, left_out="copy" if equal else "recording"))
+            group = f"{{count}} files have the name of another file and {what}"
+            left_out = "copy" if equal else "recording"
+            problems.append(Problem(layout.relative(other), message, left_out=left_out, group=group))
     return {name: group[0] for name, group in sorted(groups.items())}, doubtful, problems
 
 
@@ -126,7 +130,8 @@ def _same_content(layout, wavs):
         same.update(names)
         for name in names[1:]:
             message = f"duplicate: {layout.relative(wavs[names[0]])} has the same content under another name"
-            problems.append(Problem(layout.relative(wavs[name]), message, left_out="both recordings"))
+            group = "{count} recordings have the content of another recording"
+            problems.append(Problem(layout.relative(wavs[name]), message, left_out="both recordings", group=group))
     return same, problems
 
 

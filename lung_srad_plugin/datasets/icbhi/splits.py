@@ -40,13 +40,18 @@ def parse_split(text, file):
     for number, line in enumerate(text.rstrip().splitlines(), 1):
         fields = line.split()
         if len(fields) != 2 or fields[1] not in SIDES:
-            problems.append(Problem(file, f"{line!r}; expected 'name train' or 'name test'", number, left_out="line"))
+            message, group = (
+                f"{line!r}; expected 'name train' or 'name test'",
+                "{count} lines are not 'name train' or 'name test'",
+            )
+            problems.append(Problem(file, message, number, left_out="line", group=group))
         elif not is_recording_name(fields[0]):
             message = f"{fields[0]!r} is not a name of the ICBHI form"
             problems.append(Problem(file, message, number, left_out="line"))
         elif fields[0] in first_line:
             message = f"{fields[0]} is listed before, in line {first_line[fields[0]]}"
-            problems.append(Problem(file, message, number, left_out="recording"))
+            group = "{count} recordings are listed before, in another line"
+            problems.append(Problem(file, message, number, left_out="recording", group=group))
             sides.pop(fields[0], None)
         else:
             first_line[fields[0]] = number
