@@ -11,15 +11,15 @@ from lung_srad_plugin.datasets.icbhi.recordings import read_recordings
 from lung_srad_plugin.datasets.icbhi.splits import (
     assign_sides,
     correct_split,
-    divide_patients,
     leave_device_out,
     official_split,
     parse_split,
     patients_on_both_sides,
 )
-from lung_srad_plugin.datasets.icbhi.summary import count_rows, print_summary, sha256_of, shared_patients
 from lung_srad_plugin.datasets.manifests import format_manifest
+from lung_srad_plugin.datasets.patient_split import count_by_patient, divide_patients, draw_valid_patients
 from lung_srad_plugin.datasets.problems import Problem, raise_problems, sort_problems
+from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.version import __version__
@@ -173,7 +173,7 @@ def prepare_icbhi(
     save_folder = Path(save_folder).expanduser()
     write_together({save_folder / name: text for name, text in texts.items()})
     if not quiet:
-        print_summary(summary)
+        print_summary(summary, "ICBHI")
     return PreparedICBHI(*(save_folder / name for name in texts), data_root=layout.root)
 
 
@@ -243,12 +243,8 @@ def _stop_at(problems, strict, data_folder):
 
 def _count_by_patient(recordings, names):
     """Patient to the number of cycles in each class, over the named recordings."""
-    counts = {}
-    for name in names:
-        of_patient = counts.setdefault(recordings[name].name.patient, {})
-        for cycle in recordings[name].cycles:
-            of_patient[cycle.label] = of_patient.get(cycle.label, 0) + 1
-    return counts
+    chosen = [recordings[name] for name in names]
+    return count_by_patient((r.name.patient, cycle.label) for r in chosen for cycle in r.cycles)
 
 
 def _draw_fold(recordings, folds, fold, seed):
@@ -259,10 +255,8 @@ def _draw_fold(recordings, folds, fold, seed):
 def _carve_valid(recordings, assigned, fraction, seed, also_in_test):
     """Move patients from train to valid; those who are also in test would make valid a part of the test."""
     train = [name for name, side in assigned.items() if side == "train"]
-    counts = _count_by_patient(recordings, train)
-    fixed = {patient: 0 for patient in also_in_test if patient in counts}
-    parts = divide_patients(counts, [1 - fraction, fraction], seed, fixed)
-    return assigned | {name: "valid" for name in train if parts[recordings[name].name.patient] == 1}
+    valid = draw_valid_patients(_count_by_patient(recordings, train), fraction, seed, keep=also_in_test)
+    return assigned | {name: "valid" for name in train if recordings[name].name.patient in valid}
 
 
 def _rows(recording, layout, patients):

@@ -1,6 +1,5 @@
-"""Who is in train, valid and test: the official split, its corrected form, and splits drawn by patient."""
+"""The sides of the ICBHI recordings: the official split, its corrected form, and one device left out."""
 
-import random
 from importlib import resources
 
 from lung_srad_plugin.datasets.icbhi.recording_name import NameIndex, is_recording_name, parse_name
@@ -8,10 +7,6 @@ from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
 
 SIDES = ("train", "test")
-
-# Enough for the drawn parts to come close to their shares in every class (a few percent of a class on ICBHI), in less
-# than a second.
-_DRAWS = 200
 
 
 def parse_split(text, file):
@@ -218,81 +213,3 @@ def leave_device_out(names, device):
         found = ", ".join(sorted(set(device_of.values())))
         raise LungSRADError(f"no recording of device {device!r}; the names have {found}")
     return correct_split({name: "test" if found == device else "train" for name, found in device_of.items()})
-
-
-def divide_patients(counts, shares, seed, fixed=None):
-    """Divide patients into parts that come close to given shares of every class.
-
-    A patient is never divided. ``_DRAWS`` times, patients are put in a random order, one after the other, where they
-    leave the fewest (part, class) pairs empty and, among those, the smallest squared distance from the shares; the best
-    of these divisions, by the same two marks, is returned. The number of patients counts like one more class.
-
-    Arguments
-    ---------
-    counts : dict
-        Patient to ``{class: number of cycles}``.
-    shares : list of float
-        The share of each part; they sum to 1.
-    seed : int
-        Equal seeds give equal divisions.
-    fixed : dict, optional
-        Patient to the part in which they have to be.
-
-    Returns
-    -------
-    dict
-        Patient to part, a number from 0. Every part has a patient, and, where the draws find a way, every class.
-
-    Raises
-    ------
-    LungSRADError
-        Where there are fewer patients than parts to fill.
-
-    Example
-    -------
-    >>> counts = {str(patient): {"normal": 4, "wheeze": patient % 2} for patient in range(10)}
-    >>> parts = divide_patients(counts, [0.8, 0.2], seed=0)
-    >>> sorted(parts.values())
-    [0, 0, 0, 0, 0, 0, 0, 0, 1, 1]
-    """
-    fixed = fixed or {}
-    free = sorted(set(counts) - set(fixed))
-    unfilled = len(shares) - len(set(fixed.values()))
-    if len(free) < unfilled:
-        raise LungSRADError(f"{len(free)} patients that can be placed do not fill {unfilled} parts; use fewer parts")
-    classes = sorted({label for of_patient in counts.values() for label in of_patient})
-    vectors = {patient: [counts[patient].get(label, 0) for label in classes] + [1] for patient in sorted(counts)}
-    totals = [sum(column) for column in zip(*vectors.values(), strict=True)]
-
-    def cost(part, vector):
-        """The empty classes of a part and its squared distance from its share."""
-        empty = sum(value == 0 < total for value, total in zip(vector, totals, strict=True))
-        off = sum((v / t - shares[part]) ** 2 for v, t in zip(vector, totals, strict=True) if t)
-        return empty, off
-
-    def gain(part, vector, costs):
-        after = cost(part, vector)
-        return after[0] - costs[part][0], after[1] - costs[part][1]
-
-    def draw(order):
-        filled = [[0] * len(totals) for _ in shares]
-        for patient, part in fixed.items():
-            filled[part] = [a + b for a, b in zip(filled[part], vectors[patient], strict=True)]
-        costs = [cost(part, vector) for part, vector in enumerate(filled)]
-        placed = dict(fixed)
-        for patient in order:
-            trials = [[a + b for a, b in zip(part, vectors[patient], strict=True)] for part in filled]
-            best = min(range(len(shares)), key=lambda part: gain(part, trials[part], costs))
-            filled[best], costs[best] = trials[best], cost(best, trials[best])
-            placed[patient] = best
-        return (sum(c[0] for c in costs), sum(c[1] for c in costs)), placed
-
-    generator = random.Random(seed)
-    best = None
-    for _ in range(_DRAWS):
-        order = list(free)
-        generator.shuffle(order)
-        mark, placed = draw(order)
-        if best is None or mark < best[0]:
-            best = mark, placed
-    return best[1]

@@ -1,20 +1,25 @@
-"""What a preparation made, counted: the content of ``summary.json`` and a table to look at."""
+"""Counts of a preparation: what ``summary.json`` holds of its parts, and the table that is printed."""
 
 import hashlib
+from collections.abc import Sequence
+from itertools import combinations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lung_srad_plugin.labels import CLASSES
 
 
-def count_rows(rows):
+def count_rows(rows: list[dict], labels: Sequence[str] = CLASSES) -> dict:
     """Count the cycles of a manifest by class, and its recordings and patients.
 
     Arguments
     ---------
     rows : list of dict
         With ``label``, ``recording`` and ``patient``.
+    labels : sequence of str
+        The classes, in their order.
 
     Returns
     -------
@@ -26,26 +31,26 @@ def count_rows(rows):
     >>> count_rows([{"label": "wheeze", "recording": "a", "patient": "101"}])["cycles"]
     {'normal': 0, 'crackle': 0, 'wheeze': 1, 'both': 0, 'total': 1}
     """
-    labels = [row["label"] for row in rows]
+    found = [row["label"] for row in rows]
     return {
-        "cycles": {**{name: labels.count(name) for name in CLASSES}, "total": len(rows)},
+        "cycles": {**{name: found.count(name) for name in labels}, "total": len(rows)},
         "recordings": len({row["recording"] for row in rows}),
         "patients": sorted({row["patient"] for row in rows}),
     }
 
 
-def shared_patients(counts):
-    """Return the patients that two of train, valid and test have in common.
+def shared_patients(counts: dict) -> dict:
+    """Return the patients that each two parts have in common.
 
     Arguments
     ---------
     counts : dict
-        ``"train"``, ``"valid"``, ``"test"`` to what ``count_rows`` returns.
+        Part, for example ``"train"``, to what ``count_rows`` returns.
 
     Returns
     -------
     dict
-        ``"train_valid"``, ``"train_test"``, ``"valid_test"`` to a sorted list.
+        Two parts, for example ``"train_valid"``, to a sorted list.
 
     Example
     -------
@@ -55,11 +60,11 @@ def shared_patients(counts):
     """
     return {
         f"{one}_{other}": sorted(set(counts[one]["patients"]) & set(counts[other]["patients"]))
-        for one, other in (("train", "valid"), ("train", "test"), ("valid", "test"))
+        for one, other in combinations(counts, 2)
     }
 
 
-def sha256_of(text):
+def sha256_of(text: str) -> str:
     """Return the SHA-256 of a text in UTF-8, as hexadecimal digits.
 
     Example
@@ -70,27 +75,32 @@ def sha256_of(text):
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def print_summary(summary):
-    """Print counts, shared patients, what was left out, and the notes.
+def print_summary(summary: dict, title: str) -> None:
+    """Print counts, patients in several parts, what was left out, and the notes.
 
     Arguments
     ---------
     summary : dict
-        The content of ``summary.json``.
+        The content of ``summary.json``: ``protocol``, ``parts``, ``patients_shared``, ``notes`` and ``left_out``.
+    title : str
+        The data set's name.
     """
     console = Console()
-    table = Table(title=f"ICBHI, {summary['protocol']}")
+    classes = [name for name in next(iter(summary["parts"].values()))["cycles"] if name != "total"]
+    table = Table(title=escape(f"{title}, {summary['protocol']}"))
     table.add_column("")
-    for column in (*CLASSES, "cycles", "recordings", "patients"):
+    for column in (*classes, "cycles", "recordings", "patients"):
         table.add_column(column, justify="right")
-    for part in ("train", "valid", "test"):
-        counts = summary["parts"][part]
+    for part, counts in summary["parts"].items():
         numbers = [*counts["cycles"].values(), counts["recordings"], len(counts["patients"])]
         table.add_row(part, *(f"{number:,}" for number in numbers))
     console.print(table)
-    both = summary["patients_shared"]["train_test"]
-    console.print(f"Patients in both train and test: {', '.join(both) or 'none'}", highlight=False)
+    for parts, patients in summary["patients_shared"].items():
+        one, _, other = parts.partition("_")
+        if one == "train" and other != "valid":
+            shown = f"{len(patients)} patients" if len(patients) > 10 else ", ".join(patients) or "none"
+            console.print(f"Patients in both train and {other}: {shown}", highlight=False, markup=False)
     for note in summary["notes"]:
-        console.print(f"Note: {note}", highlight=False)
+        console.print(f"Note: {note}", highlight=False, markup=False)
     if summary["left_out"]:
         console.print(f"Left out: {len(summary['left_out'])}, listed with the reasons in summary.json", highlight=False)

@@ -1,11 +1,9 @@
-"""Splits: the official facts, patients never divided, and drawn parts close to their shares."""
+"""The splits of ICBHI: the official facts, a device left out, and drawn parts close to their shares."""
 
 import tarfile
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lung_srad_plugin.datasets.icbhi.annotation import parse_annotation
 from lung_srad_plugin.datasets.icbhi.recording_name import NameIndex, parse_name
@@ -13,12 +11,12 @@ from lung_srad_plugin.datasets.icbhi.splits import (
     assign_official_split,
     assign_sides,
     correct_split,
-    divide_patients,
     leave_device_out,
     official_split,
     parse_split,
     patients_on_both_sides,
 )
+from lung_srad_plugin.datasets.patient_split import divide_patients
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
 
@@ -146,46 +144,6 @@ def test_assign_sides_never_guesses():
     assert missing == ["101_1b1_Al_sc_Meditron"]
 
 
-patients = st.dictionaries(
-    st.integers(100, 160).map(str),
-    st.dictionaries(st.sampled_from(CLASSES), st.integers(0, 30)),
-    min_size=6,
-    max_size=12,
-)
-
-
-@settings(max_examples=25, deadline=None)
-@given(counts=patients, folds=st.integers(2, 6), seed=st.integers(0, 2**31))
-def test_folds_partition_the_patients(counts, folds, seed):
-    parts = divide_patients(counts, [1 / folds] * folds, seed)
-    assert set(parts) == set(counts)
-    assert set(parts.values()) == set(range(folds))
-    shuffled = dict(sorted(counts.items(), reverse=True))
-    assert divide_patients(shuffled, [1 / folds] * folds, seed) == parts
-
-
-@settings(max_examples=25, deadline=None)
-@given(counts=patients, seed=st.integers(0, 2**31))
-def test_fixed_patients_stay_where_they_are(counts, seed):
-    fixed = dict.fromkeys(sorted(counts)[:3], 0)
-    parts = divide_patients(counts, [0.8, 0.2], seed, fixed)
-    assert all(parts[patient] == 0 for patient in fixed)
-    assert 1 in parts.values()
-
-
-def test_two_patients_who_alone_have_a_class_are_parted():
-    counts = {str(patient): {"normal": 10} for patient in range(20)}
-    counts["3"]["both"] = counts["17"]["both"] = 1
-    for seed in range(5):
-        parts = divide_patients(counts, [0.8, 0.2], seed)
-        assert parts["3"] != parts["17"]
-
-
-def test_too_few_patients_are_refused():
-    with pytest.raises(LungSRADError, match="2 patients that can be placed do not fill 3 parts"):
-        divide_patients({"1": {"normal": 1}, "2": {"normal": 1}}, [1 / 3] * 3, seed=0)
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 def test_valid_part_of_icbhi_comes_close_to_its_share_of_every_class(all_cycles, seed):
     sides = assign_official_split(all_cycles)
@@ -205,9 +163,3 @@ def test_folds_of_icbhi_come_close_to_their_share_of_every_class(all_cycles):
             total = sum(of_patient[label] for of_patient in counts.values())
             drawn = sum(of_patient[label] for patient, of_patient in counts.items() if parts[patient] == fold)
             assert drawn / total == pytest.approx(0.2, abs=0.05)
-
-
-def test_different_seeds_draw_different_patients():
-    counts = {str(patient): {"normal": 10, "wheeze": patient % 3} for patient in range(30)}
-    draws = {tuple(divide_patients(counts, [0.8, 0.2], seed).values()) for seed in range(4)}
-    assert len(draws) > 1
