@@ -125,9 +125,15 @@ def check_run_options(run_opts: RunOptions) -> RunOptions:
         if not str(limit).isdecimal() or int(limit) < 1:
             raise LungSRADError(f"--optimizer_step_limit {limit}: expected a whole number from 1")
         run_opts = replace(run_opts, optimizer_step_limit=int(limit))
-    for name, least in (("grad_accumulation_factor", 1), ("nonfinite_patience", 0)):
-        if getattr(run_opts, name) < least:
-            raise LungSRADError(f"--{name} {getattr(run_opts, name)}: expected a whole number from {least}")
+    if run_opts.grad_accumulation_factor < 1:
+        raise LungSRADError(
+            f"--grad_accumulation_factor {run_opts.grad_accumulation_factor}: expected a whole number from 1"
+        )
+    if "nonfinite_patience" in run_opts.overridden_args:
+        raise LungSRADError(
+            f"--nonfinite_patience {run_opts.nonfinite_patience}: training stops at the first loss that is not finite; "
+            "leave it out"
+        )
     if run_opts.device is not None:
         check_device(run_opts.device)
     return run_opts

@@ -7,7 +7,6 @@ import numpy as np
 import speechbrain as sb
 import torch
 from speechbrain.dataio.dataset import FilteredSortedDynamicItemDataset
-from speechbrain.dataio.sampler import ReproducibleRandomSampler
 from speechbrain.nnet.schedulers import update_learning_rate
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from torch.nn.functional import nll_loss
@@ -16,6 +15,8 @@ from torch.nn.parallel import DistributedDataParallel
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.nn.patch_mix import draw_patch_mix
+from lung_srad_plugin.training.distributed import true_in_all_processes
+from lung_srad_plugin.training.sampler import EpochSampler
 from lung_srad_plugin.training.state import TrainingState, epoch_scores
 
 
@@ -113,6 +114,27 @@ class LungSoundBrain(sb.Brain):
                 self._map_sizes[shape] = tuple(model.encoder.embed(feats[:1]).shape[-2:])
         return self._map_sizes[shape]
 
+    def check_loss_isfinite(self, loss):
+        """Stop at the first loss that is not finite, in all processes alike; SpeechBrain tolerates some an epoch."""
+        if not true_in_all_processes(bool(torch.isfinite(loss)), self.device):
+            raise self._diverged("the loss is not finite")
+
+    def _check_weights(self):
+        """Refuse to save weights that are not finite: a finite loss can have gradients that are not."""
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.modules.parameters()):
+            raise self._diverged("the weights are not finite")
+
+    def _diverged(self, what):
+        """Return the error that ends a training which diverged; the checkpoints of the epochs before stay."""
+        step = f", step {self.step}" if self.step else ""
+        finished = self.state.history[-1]["epoch"] if self.state.history else 0
+        kept = f"; --test_only evaluates the epochs up to {finished}, whose checkpoints are kept" if finished else ""
+        return LungSRADError(
+            f"epoch {self.epoch}{step}: {what}, so training stops{kept}; to train anew, choose "
+            f"{'another output_folder and ' if finished else ''}a lower lr, a max_grad_norm such as 1.0, or "
+            "warmup_epochs, and with fp16 another precision"
+        )
+
     def on_fit_batch_start(self, batch, should_step):
         """Seed this step's draws: SpecAugment, Patch-Mix and drop path."""
         rank = getattr(self, "rank", 0)
@@ -136,9 +158,11 @@ class LungSoundBrain(sb.Brain):
         if stage is sb.Stage.TRAIN:
             self.train_stats = self.state.summary()
             return
-        self.predictions = self._gather()
         if stage is not sb.Stage.VALID:
+            self.predictions = self._gather("test")
             return
+        self._check_weights()
+        self.predictions = self._gather(f"epoch {epoch}, validation")
         entry = {
             "epoch": epoch,
             "lr": self.lr,
@@ -166,8 +190,8 @@ class LungSoundBrain(sb.Brain):
         confusion = confusion_counts(predictions.targets, predictions.classes, len(self.hparams.labels))
         return {"cross_entropy": float(loss), **epoch_scores(confusion, self.hparams.labels)}
 
-    def _gather(self):
-        """Join the batches of all processes, in the order of the IDs."""
+    def _gather(self, stage):
+        """Join the batches of all processes, in the order of the IDs; ``stage`` names them in an error."""
         batches = self._batches
         if torch.distributed.is_initialized():
             shares = [None] * torch.distributed.get_world_size()
@@ -175,11 +199,13 @@ class LungSoundBrain(sb.Brain):
             batches = [batch for share in shares for batch in share]
         ids = [name for batch in batches for name in batch[0]]
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        return Predictions(
+        predictions = Predictions(
             ids=[ids[row] for row in order],
             targets=np.concatenate([batch[1] for batch in batches])[order],
             log_probs=np.concatenate([batch[2] for batch in batches])[order],
         )
+        check_finite(predictions, stage)
+        return predictions
 
     def predict(self, dataset):
         """Return the ``Predictions`` of the present weights on a data set; nothing is loaded or saved."""
@@ -188,9 +214,14 @@ class LungSoundBrain(sb.Brain):
         self.modules.eval()
         for batch in loader:
             self.evaluate_batch(batch, sb.Stage.TEST)
-        return self._gather()
+        return self._gather("evaluation")
 
     # ---- checkpoints and processes ----
+
+    def _save_intra_epoch_ckpt(self):
+        """Save within an epoch, as ``--ckpt_interval_steps`` asks, once the weights are known to be finite."""
+        self._check_weights()
+        super()._save_intra_epoch_ckpt()
 
     def on_fit_start(self):
         """Add what a resumed run needs, then resume from the newest whole checkpoint if there is one."""
@@ -218,7 +249,7 @@ class LungSoundBrain(sb.Brain):
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
         """Shuffle training by (seed, epoch); share validation and test among the processes, each cycle once."""
         if stage is sb.Stage.TRAIN:
-            self.train_sampler = ReproducibleRandomSampler(dataset, seed=self.hparams.seed)
+            self.train_sampler = EpochSampler(len(dataset), seed=self.hparams.seed)
             loader_kwargs = {**loader_kwargs, "sampler": self.train_sampler}
         elif self.distributed_launch:
             world = torch.distributed.get_world_size()
@@ -233,6 +264,28 @@ class LungSoundBrain(sb.Brain):
         for name, module in self.modules.items():
             if any(parameter.requires_grad for parameter in module.parameters()):
                 self.modules[name] = wrap(module)
+
+
+def check_finite(predictions, stage):
+    """Refuse outputs that are not finite: NaN would count as the first class, normal.
+
+    Arguments
+    ---------
+    predictions : Predictions
+    stage : str
+        What was computed, for the message.
+
+    Raises
+    ------
+    LungSRADError
+        Naming the first such cycle.
+    """
+    wrong = np.flatnonzero(~np.isfinite(predictions.log_probs).all(axis=1))
+    if wrong.size:
+        raise LungSRADError(
+            f"{stage}: {wrong.size} of {len(predictions.ids)} outputs of the model are not finite, the first for cycle "
+            f"{predictions.ids[wrong[0]]}; lower lr where training diverged, or compute with eval_precision fp32"
+        )
 
 
 def _flat(stats):

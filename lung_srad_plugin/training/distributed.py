@@ -32,3 +32,29 @@ def leave_process_group():
     gc.collect()
     with contextlib.suppress(AssertionError, ValueError):
         torch.distributed.destroy_process_group()
+
+
+def true_in_all_processes(value, device):
+    """Return whether ``value`` is true in every process, so that all of them decide alike; there may be only one.
+
+    Arguments
+    ---------
+    value : bool
+        Of this process.
+    device : str or torch.device
+        Where the processes exchange tensors.
+
+    Returns
+    -------
+    bool
+
+    Example
+    -------
+    >>> true_in_all_processes(True, "cpu"), true_in_all_processes(False, "cpu")
+    (True, False)
+    """
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
+    flag = torch.tensor(int(value), device=device)
+    torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN)
+    return bool(flag)

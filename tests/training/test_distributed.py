@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from speechbrain.utils.run_opts import RunOptions
 
-from lung_srad_plugin.training.distributed import join_process_group, leave_process_group
+from lung_srad_plugin.training.distributed import join_process_group, leave_process_group, true_in_all_processes
 
 
 def gloo_threads():
@@ -32,6 +32,9 @@ def step():
     model(torch.randn(2, 3)).sum().backward()
     torch.distributed.all_gather_object([None, None], [torch.distributed.get_rank()])
     torch.distributed.barrier()
+    assert true_in_all_processes(True, "cpu")
+    # A loss that is not finite in one process must stop all of them, or the others would wait for its gradients.
+    assert not true_in_all_processes(torch.distributed.get_rank() == 0, "cpu")
 
 
 _, options, _ = RunOptions.from_command_line_args(["none.yaml", "--distributed_backend", "gloo", "--device", "cpu"])
