@@ -17,7 +17,15 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]),
-    package_data={"lung_srad_plugin": ["LICENSE.txt", "datasets/icbhi/*.txt", "reporting/templates/*.jinja"]},
+    package_data={
+        "lung_srad_plugin": [
+            "LICENSE.txt",
+            "py.typed",
+            "__init__.pyi",
+            "datasets/icbhi/*.txt",
+            "reporting/templates/*.jinja",
+        ]
+    },
     install_requires=[
         # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.
         "torch==2.11.*",
@@ -51,6 +59,7 @@ setup(
             "hypothesis",
             "ruff",
             "import-linter",
+            "mypy",
             "torchmetrics",
             "pandas",
             "onnx",

@@ -28,7 +28,7 @@ def count_by_patient(labelled: Iterable[tuple[str, str]]) -> dict:
     >>> count_by_patient([("101", "wheeze"), ("101", "wheeze"), ("102", "normal")])
     {'101': {'wheeze': 2}, '102': {'normal': 1}}
     """
-    counts = {}
+    counts: dict[str, dict[str, int]] = {}
     for patient, label in labelled:
         of_patient = counts.setdefault(patient, {})
         of_patient[label] = of_patient.get(label, 0) + 1
@@ -140,11 +140,9 @@ def divide_patients(counts: dict, shares: list[float], seed: int, fixed: dict | 
         return (sum(c[0] for c in costs), sum(c[1] for c in costs)), part_of
 
     generator = random.Random(seed)
-    best = None
+    draws = []
     for _ in range(_DRAWS):
         order = list(free)
         generator.shuffle(order)
-        criteria, part_of = draw(order)
-        if best is None or criteria < best[0]:
-            best = criteria, part_of
-    return best[1]
+        draws.append(draw(order))
+    return min(draws, key=lambda found: found[0])[1]  # the first of equal ones

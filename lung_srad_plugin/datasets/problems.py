@@ -81,7 +81,7 @@ def describe_problems(problems: list[Problem]) -> list[tuple[str, int]]:
     >>> describe_problems(problems)
     [("a.csv, column 'label', 495 rows (2, 3, 4, ...): unknown label 'wet'", 495)]
     """
-    groups = {}
+    groups: dict = {}
     for problem in problems:
         groups.setdefault(_kind(problem), []).append(problem)
     lines, described = [], set()

@@ -74,27 +74,27 @@ def read_experiment(
     >>> base.name, dict(changes)
     ('paper.yaml', {'epochs': 1, 'lr': 0.2})
     """
-    path = Path(path)
-    changes = []
+    file = Path(path)
+    changes: list[tuple[Mapping[str, Any], str]] = []
     if overrides:
         changes.append((dict(overrides), origin))
     seen = []
-    tree = _parse_file(path)
+    tree = _parse_file(file)
     while "base" in tree:
-        seen.append(path.resolve())
-        changes.append(({key: value for key, value in tree.items() if key != "base"}, str(path)))
-        path = path.parent / tree["base"]
-        if path.resolve() in seen:
-            raise LungSRADError(f"{path}: its `base` leads back to itself")
-        tree = _parse_file(path)
-    merged = {}
+        seen.append(file.resolve())
+        changes.append(({key: value for key, value in tree.items() if key != "base"}, str(file)))
+        file = file.parent / tree["base"]
+        if file.resolve() in seen:
+            raise LungSRADError(f"{file}: its `base` leads back to itself")
+        tree = _parse_file(file)
+    merged: dict[str, Any] = {}
     for change, source in reversed(changes):
         unknown = sorted(set(change) - set(tree))
         if unknown:
             names = name_unknown_keys(unknown, list(tree))
-            raise LungSRADError(f"{source}: {path} has no key {names}, so it would change nothing")
+            raise LungSRADError(f"{source}: {file} has no key {names}, so it would change nothing")
         recursive_update(merged, change)
-    return path, merged
+    return file, merged
 
 
 def load_experiment(base, changes):

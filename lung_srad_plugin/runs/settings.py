@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,7 +19,7 @@ MAX_WORKERS = 8 * (os.cpu_count() or 1)
 
 
 def _one_of(choices):
-    return Field(description=f"one of {', '.join(choices)}")
+    return Field(pattern=f"^({'|'.join(choices)})$", description=f"one of {', '.join(choices)}")
 
 
 def _finite(low, high=None, *, above=False, below=False, description):
@@ -67,8 +67,8 @@ class Settings(BaseModel):
     output_folder: Name
     save_folder: Name
     feature_folder: Annotated[Name | None, Field(description="a folder, or null to compute features every time")]
-    split: Annotated[Literal[SPLITS], _one_of(SPLITS)]
-    valid: Annotated[Literal[VALIDS], _one_of(VALIDS)]
+    split: Annotated[str, _one_of(SPLITS)]
+    valid: Annotated[str, _one_of(VALIDS)]
     valid_fraction: Annotated[float, _finite(0, 1, above=True, below=True, description="a number between 0 and 1")]
     split_seed: Seed
     folds: Annotated[int, Field(ge=2, description="a whole number from 2")]
@@ -101,7 +101,7 @@ class Settings(BaseModel):
     depths: Annotated[list[Count], Field(min_length=1, description="the number of blocks of each stage")]
     dims: Annotated[list[Count], Field(min_length=1, description="the number of channels of each stage")]
     drop_path_rate: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
-    scan_backend: Annotated[Literal[(None, *BACKENDS)], _one_of(("null", *BACKENDS))]
+    scan_backend: Annotated[str | None, _one_of(BACKENDS)]
     gradient_checkpointing: Switch
     gaussian_stage: Annotated[int, Field(ge=0, description="the index of a stage, from 0")]
     gaussian_blocks: Annotated[
@@ -109,7 +109,7 @@ class Settings(BaseModel):
     ]
     gaussian_kernel: Annotated[int, Field(ge=1, description="an odd whole number")]
     gaussian_sigma: Annotated[float, _finite(0, above=True, description="a number above 0")]
-    gaussian_target: Annotated[Literal[TARGETS], _one_of(TARGETS)]
+    gaussian_target: Annotated[str, _one_of(TARGETS)]
     embedding_model: Built
     classifier: Built
     projector: Annotated[Built | None, Field(description="an object that the yaml file builds, or null")]
@@ -120,10 +120,10 @@ class Settings(BaseModel):
     alpha_patch: Weight
     mix_beta: Annotated[float, _finite(0, above=True, description="a number above 0")]
     temperature: Annotated[float, _finite(0, above=True, description="a number above 0")]
-    negatives: Annotated[Literal[NEGATIVES], _one_of(NEGATIVES)]
-    stop_gradient: Annotated[Literal[STOP_GRADIENTS], _one_of(STOP_GRADIENTS)]
+    negatives: Annotated[str, _one_of(NEGATIVES)]
+    stop_gradient: Annotated[str, _one_of(STOP_GRADIENTS)]
     contrastive_loss: Built
-    class_weighting: Annotated[Literal[CLASS_WEIGHTS], _one_of(CLASS_WEIGHTS)]
+    class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
     one_pass: Switch
 
     number_of_epochs: Count
@@ -135,8 +135,8 @@ class Settings(BaseModel):
     schedule: Built
     opt_class: Built
     max_grad_norm: Annotated[float, Field(gt=0, description="a number above 0, .inf for no clipping")]
-    precision: Annotated[Literal[PRECISIONS], _one_of(PRECISIONS)]
-    eval_precision: Annotated[Literal[PRECISIONS], _one_of(PRECISIONS)]
+    precision: Annotated[str, _one_of(PRECISIONS)]
+    eval_precision: Annotated[str, _one_of(PRECISIONS)]
     num_workers: Annotated[
         int, Field(ge=0, le=MAX_WORKERS, description=f"a whole number from 0 to {MAX_WORKERS}, 8 for each core here")
     ]

@@ -198,7 +198,7 @@ class _Checker:
                 yield from self._check_call(node)
             for item in node.value:
                 yield from self._visit(item, depth + 1)
-        else:
+        elif isinstance(node, ScalarNode):
             yield from self._check_scalar(node)
 
     def _visit_mapping(self, node: MappingNode, depth: int) -> Iterator[str]:
@@ -217,9 +217,9 @@ class _Checker:
             yield from self._visit(value, depth + 1)
 
     def _check_call(self, node: Node) -> Iterator[str]:
-        arguments = self.rules.callables.get(node.tag)
+        arguments = self.rules.callables.get(str(node.tag))
         if arguments is None:
-            yield _at(node, f"{_kind(node.tag)} is not allowed")
+            yield _at(node, f"{_kind(str(node.tag))} is not allowed")
         elif isinstance(node, SequenceNode) and len(node.value) > arguments.positions:
             yield _at(node, f"{node.tag} with {len(node.value)} values; expected {_describe(arguments)}")
         elif isinstance(node, MappingNode):
