@@ -10,6 +10,7 @@ were computed from, as in the feature cache.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import uuid
@@ -22,6 +23,39 @@ from lung_srad_plugin.utils.text import printable
 
 RECORD = ".lung-srad-files"  # lines of a SHA-256, two spaces and a name; of one name the latest that fits counts
 _SHOWN = 5
+_CURES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or choose a folder on another disk"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "choose a folder in which you may write"),
+}
+
+
+@contextlib.contextmanager
+def explain_write_errors(path: str | os.PathLike) -> Iterator[None]:
+    """Turn an operating system's refusal to write into one sentence with the path, the reason and the cure.
+
+    Arguments
+    ---------
+    path : str or Path
+        The file or folder that is being written.
+
+    Raises
+    ------
+    LungSRADError
+        Instead of any OSError, for example on a full or read-only disk.
+
+    Example
+    -------
+    >>> with explain_write_errors("train.csv"):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: train.csv: cannot be written: No space left on device; free some space, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        cure = _CURES.get(error.errno, "choose another folder")
+        raise LungSRADError(f"{printable(path)}: cannot be written: {error.strerror or error}; {cure}") from error
 
 
 def refuse_foreign_files(paths: Iterable[str | os.PathLike]) -> None:
@@ -77,9 +111,8 @@ def write_together(contents: Mapping) -> None:
     Raises
     ------
     LungSRADError
-        Where a file exists that this product did not write; see the rule above.
-    OSError
-        Where a file cannot be written, for example on a full disk.
+        Where a file exists that this product did not write, see the rule above, or where one cannot be written, for
+        example on a full disk.
 
     Example
     -------
@@ -98,18 +131,21 @@ def write_together(contents: Mapping) -> None:
     staged = {}
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside = _beside(path)
-            staged[beside] = path
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            with explain_write_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                beside = _beside(path)
+                staged[beside] = path
+                with beside.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
         for beside, path in staged.items():
-            _move(beside, path, hashlib.sha256(contents[path]).hexdigest())
+            with explain_write_errors(path):
+                _move(beside, path, hashlib.sha256(contents[path]).hexdigest())
     finally:
         for beside in staged:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

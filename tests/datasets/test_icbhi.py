@@ -1,6 +1,7 @@
 """Preparation of ICBHI: the real data, both layouts, every problem named and left out exactly, equal bytes."""
 
 import csv
+import errno
 import hashlib
 import json
 import shutil
@@ -636,10 +637,10 @@ def test_failed_write_keeps_what_was_written(data, monkeypatch):
     def fail(descriptor):
         calls.append(descriptor)
         if len(calls) == 2:
-            raise OSError("no space left on device")
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("lung_srad_plugin.utils.files.os.fsync", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(LungSRADError, match=r"cannot be written: No space left on device; free some space"):
         prepare(data, valid="test")
     assert content_of(folder) == before
 
@@ -650,6 +651,12 @@ def test_summary_hashes_the_files_and_the_split(data):
     for path in (prepared.train, prepared.valid, prepared.test):
         assert summary["files"][path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert summary_of(prepare(data, valid="test"))["split"]["sha256"] != summary["split"]["sha256"]
+
+
+def test_folder_that_cannot_be_made_is_named(data):
+    (data.parent / "file").write_text("")
+    with pytest.raises(LungSRADError, match=r"file/prepared/train\.csv: cannot be written: Not a directory"):
+        prepare_icbhi(data, data.parent / "file" / "prepared", valid="test", quiet=True)
 
 
 # The script

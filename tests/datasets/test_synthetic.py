@@ -1,8 +1,10 @@
 """Synthetic sounds: the waveforms have the measures that were asked for, the folder has the form of ICBHI."""
 
+import errno
 import hashlib
 import json
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,6 +280,22 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         synthesize_icbhi(tmp_path / "data", patients=5, recordings=1, progress=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(LungSRADError, match=r"data: cannot be written: No space left on device; free some space"):
+        synthesize_icbhi(tmp_path / "data", patients=5, recordings=1, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(LungSRADError, match=r"file/data: cannot be written: "):
+        synthesize_icbhi(tmp_path / "file" / "data", progress=False)
 
 
 @pytest.mark.parametrize("setting", [{"patients": 4}, {"recordings": 0}, {"recordings": 8}, {"seed": -1}])

@@ -66,7 +66,7 @@ def test_a_failure_leaves_what_was_there_and_no_parts(tmp_path):
     with pytest.raises(RuntimeError), write_safely(tmp_path / "a.txt") as beside:
         beside.write_text("half")
         raise RuntimeError
-    with pytest.raises(OSError):
+    with pytest.raises(LungSRADError, match=r"b\.txt: cannot be written"):
         write_together({tmp_path / "a.txt": "two", tmp_path / "a.txt" / "b.txt": "under a file"})
     assert (tmp_path / "a.txt").read_text() == "one"
     assert sorted(path.name for path in tmp_path.iterdir()) == [RECORD, "a.txt"]

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import soundfile
 from lung_srad_plugin.datasets.synthetic.sounds import breath_noise, crackle, heart_sounds, stethoscope, wheeze
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, findings_of
+from lung_srad_plugin.utils.files import explain_write_errors
 from lung_srad_plugin.version import __version__
 
 DESCRIPTION_FILE = "SYNTHETIC.json"
@@ -106,7 +108,7 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
     Raises
     ------
     LungSRADError
-        Where the folder holds something else, or a setting is out of range.
+        Where the folder holds something else or cannot be written, or a setting is out of range.
 
     Example
     -------
@@ -129,17 +131,18 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
     if present is not None:
         return present
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        description = _write_folder(partial, settings, progress)
-        partial.chmod(0o755)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial)
-        raise
+    with explain_write_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            description = _write_folder(partial, settings, progress)
+            partial.chmod(0o755)
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     return description
 
 
@@ -178,9 +181,7 @@ def _write_folder(folder, settings, progress):
         demographics.append(_demographics(patient, rng))
         diagnoses.append(f"{patient.number}\t{patient.diagnosis}")
         for name, samples, annotation in _record(patient, settings["recordings"], rng):
-            soundfile.write(
-                database / f"{name}.wav", samples, patient.device.sample_rate, subtype=patient.device.subtype
-            )
+            _write_wav(database / f"{name}.wav", samples, patient.device)
             rows = [
                 "\t".join([f"{start:.3f}", f"{stop:.3f}", *map(str, findings_of(label))])
                 for start, stop, label in annotation
@@ -198,6 +199,13 @@ def _write_folder(folder, settings, progress):
     }
     (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
     return description
+
+
+def _write_wav(path, samples, device):
+    # Through memory, because libsndfile does not report a full disk as such.
+    content = BytesIO()
+    soundfile.write(content, samples, device.sample_rate, format="WAV", subtype=device.subtype)
+    path.write_bytes(content.getvalue())
 
 
 def _write_lines(path, lines):
