@@ -4,6 +4,8 @@ An annotator marks two findings in each cycle, crackle and wheeze; the four clas
 ``CLASSES`` is fixed here and never learned from data, so that an index means the same in every model.
 """
 
+import numpy as np
+
 from lung_srad_plugin.errors import LungSRADError
 
 CLASSES = ("normal", "crackle", "wheeze", "both")
@@ -55,6 +57,30 @@ def findings_of(label):
         raise LungSRADError(f"label {label!r} is unknown; expected one of {', '.join(CLASSES)}")
     index = CLASSES.index(label)
     return index % 2, index // 2
+
+
+def abnormal_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability that a cycle is abnormal: ``1 - p(normal)``, the one definition used everywhere.
+
+    A sum over the other columns is the same number only up to rounding, and rounding splits ties.
+
+    Arguments
+    ---------
+    probabilities : numpy.ndarray
+        (..., C), the normal class first.
+
+    Returns
+    -------
+    numpy.ndarray
+        (...), at least 0.
+
+    Example
+    -------
+    >>> abnormal_probability(np.array([[0.75, 0.25, 0.0, 0.0], [0.0, 0.5, 0.25, 0.25]]))
+    array([0.25, 1.  ])
+    """
+    # A mean of probabilities may exceed 1 by rounding.
+    return np.maximum(1 - np.asarray(probabilities, dtype=np.float64)[..., 0], 0)
 
 
 def make_label_encoder(labels):

@@ -6,6 +6,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
 from lung_srad_plugin.evaluation.sources import Selection, Source
 from lung_srad_plugin.metrics.predictions import make_table
+from lung_srad_plugin.metrics.validation_fit import nothing_fitted
 
 # The setting that tells the parts of a cross-validation apart, by split.
 VARIED = {"kfold": "fold", "device": "test_device"}
@@ -81,7 +82,6 @@ def pool_folds(runs):
             f"{len(runs)} models were trained, each without the cycles it answers: the score of a method, not of a "
             "model that could be handed on."
         ],
-        uncalibrated="each fold has one of its own, and so it is with thresholds",
     )
 
 
@@ -105,4 +105,5 @@ def _pool(selections, names):
             metadata,
             [labels[answer] for table in tables for answer in table.predicted],
         ),
+        nothing_fitted("each fold has one of its own, and so it is with thresholds"),
     )

@@ -8,7 +8,7 @@ from lung_srad_plugin.metrics.calibration import quality, scale_table
 from lung_srad_plugin.metrics.comparison import paired_difference
 from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
 from lung_srad_plugin.metrics.metrics import MEASURES, findings, measure_classes, measure_with_intervals
-from lung_srad_plugin.metrics.operating_points import OperatingPoint, apply_operating_points
+from lung_srad_plugin.metrics.operating_points import apply_operating_points
 from lung_srad_plugin.metrics.predictions import align
 from lung_srad_plugin.metrics.probabilistic import reliability_bins
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
@@ -66,7 +66,7 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
         "paired": _paired(source, against or {}, how),
         "curves": _curves(main.table),
         "calibration": _calibration(main),
-        "uncalibrated": source.uncalibrated,
+        "uncalibrated": main.fit.calibration.reason,
         "operating_points": _operating_points(main, how),
         "definitions": {name: asdict(told) for name, told in MEASURES.items()},
         "protocol": source.protocol,
@@ -117,11 +117,11 @@ def _curves(table):
 
 
 def _calibration(main):
-    if main.calibration is None:
+    if main.fit.calibration.temperature is None:
         return None
-    scaled = scale_table(main.table, main.calibration["temperature"])
+    scaled = scale_table(main.table, main.fit.calibration.temperature)
     return {
-        **main.calibration,
+        **asdict(main.fit.calibration),
         "here": {"before": quality(main.table), "after": quality(scaled)},
         "reliability": {
             "before": reliability_bins(main.table.targets, main.table.probabilities),
@@ -131,7 +131,6 @@ def _calibration(main):
 
 
 def _operating_points(main, how):
-    if main.operating_points is None:
+    if not main.fit.operating_points:
         return None
-    points = [OperatingPoint(point["wanted_sensitivity"], point["threshold"]) for point in main.operating_points]
-    return apply_operating_points(points, main.table, **how)
+    return apply_operating_points(main.fit.operating_points, main.table, **how)

@@ -1,16 +1,23 @@
 """Where predictions come from: a training run, an exported model and a manifest, or a file of predictions."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.manifest_table import map_labels
-from lung_srad_plugin.metrics.calibration import fit_temperature
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
-from lung_srad_plugin.metrics.operating_points import fit_operating_points
 from lung_srad_plugin.metrics.predictions import PredictionTable, check_complete, read_predictions
+from lung_srad_plugin.metrics.validation_fit import (
+    ValidationFit,
+    fit_on_validation,
+    nothing_fitted,
+    read_validation_fit,
+)
 from lung_srad_plugin.utils.provenance import file_sha256
+
+NO_VALIDATION = "there were no validation cycles apart from the evaluated ones to fit it on"
+VALID_IS_TEST = "the validation cycles were the test cycles, which nothing may be fitted on"
 
 # How a part of the training run's data bears on what is measured on it.
 PARTS = {
@@ -35,10 +42,8 @@ class Selection:
     optimistic : bool
         Whether the cycles evaluated here picked the epoch.
     table : PredictionTable
-    calibration : dict or None
-        As of ``Calibration``, fitted on validation cycles; None where there are none apart from these.
-    operating_points : list of dict or None
-        ``wanted_sensitivity`` and ``threshold``, fitted on validation cycles.
+    fit : ValidationFit
+        The temperature and the thresholds fitted on validation cycles, or why there are none.
     """
 
     rule: str
@@ -46,8 +51,7 @@ class Selection:
     epoch: int | str | None
     optimistic: bool
     table: PredictionTable
-    calibration: dict | None = None
-    operating_points: list | None = None
+    fit: ValidationFit = field(default_factory=lambda: nothing_fitted(NO_VALIDATION))
 
 
 @dataclass(frozen=True)
@@ -74,8 +78,6 @@ class Source:
         The data set's label to the model's, or to None for what was left out.
     left_out : dict
         By the data set's label, how many rows the mapping left out.
-    uncalibrated : str
-        Why a selection has no calibration and no operating points, where it has none.
     """
 
     name: str
@@ -87,7 +89,6 @@ class Source:
     cautions: list = field(default_factory=list)
     labels_map: dict | None = None
     left_out: dict = field(default_factory=dict)
-    uncalibrated: str = "there were no validation cycles apart from the evaluated ones to fit it on"
 
 
 def is_run(folder):
@@ -138,8 +139,7 @@ def load_run(folder):
                 scores["epoch"],
                 rule == "test" or (rule == "valid" and protocol["valid_is_test"]),
                 table,
-                scores.get("calibration"),
-                scores.get("operating_points"),
+                _fit_of_run(scores, protocol),
             )
         )
     return Source(
@@ -150,6 +150,12 @@ def load_run(folder):
         facts=_facts(results)
         | {"predictions": _sha256s(folder / predictions_name("test", s.rule) for s in selections)},
     )
+
+
+def _fit_of_run(scores, protocol):
+    if scores.get("calibration") is None:  # version 0.1 stored no reason
+        return nothing_fitted(VALID_IS_TEST if protocol["valid_is_test"] else NO_VALIDATION)
+    return read_validation_fit(scores)
 
 
 def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, windows=False, **how):
@@ -199,9 +205,9 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
     valid_rows = None if valid is None else map_labels(rows_of(valid), labels_map, labels, valid)
     classifier = LungSoundClassifier.from_hparams(source=folder, run_opts=how.pop("run_opts", None))
     table = predict_rows(classifier, mapped, windows=windows, **how)
-    calibration, points = config.get("calibration"), config.get("operating_points")
+    fit = read_validation_fit(config)
     if valid_rows is not None:
-        calibration, points = fit_on_valid(predict_rows(classifier, valid_rows, windows=windows, **how), table, valid)
+        fit = fit_apart(predict_rows(classifier, valid_rows, windows=windows, **how), table, valid)
 
     protocol = config.get("protocol") or {}
     part = _part_of_training(protocol, manifest)
@@ -212,8 +218,7 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
         config.get("epoch"),
         part == "valid" or (part == "test" and picked_here),
         table,
-        calibration,
-        points,
+        fit,
     )
     long = sum(row["stop"] - row["start"] > config["duration"] for row in mapped)
     heard = "heard in overlapping windows, probabilities averaged" if windows else "cut to it, as in training"
@@ -261,27 +266,27 @@ def load_predictions(path, manifest=None, data_root=None, valid=None):
     table = read_predictions(path)
     if manifest is not None:
         _check_against(table, manifest, data_root)
-    calibration, points = (
-        (None, None) if valid is None else fit_on_valid(read_predictions(valid, table.labels), table, valid)
-    )
+    fits = {} if valid is None else {"fit": fit_apart(read_predictions(valid, table.labels), table, valid)}
     text = "predictions as given: how the epoch was picked is not known"
     return Source(
         name=path.stem,
         data=path.name if manifest is None else Path(manifest).name,
-        selections=[Selection("given", text, None, False, table, calibration, points)],
+        selections=[Selection("given", text, None, False, table, **fits)],
         facts={"predictions": _sha256s([path]), **({"manifest": _sha256s([manifest])} if manifest else {})},
         of_training=False,
         cautions=["Nothing is known of how this model was trained and selected: the file of predictions does not say."],
     )
 
 
-def fit_on_valid(valid, table, source):
+def fit_apart(valid: PredictionTable, table: PredictionTable, source: str | Path) -> ValidationFit:
     """Fit temperature and thresholds on validation cycles, which must not be among the evaluated ones.
 
-    Returns
-    -------
-    (dict, list of dict)
-        As ``Selection`` holds them.
+    Arguments
+    ---------
+    valid, table : PredictionTable
+        The validation cycles, and the evaluated ones.
+    source : str or Path
+        Where the validation cycles come from, for the message.
 
     Raises
     ------
@@ -293,7 +298,7 @@ def fit_on_valid(valid, table, source):
         raise LungSRADError(
             f"{source}: {len(both)} of its cycles, such as {both[0]}, are evaluated too; fit on other patients' cycles"
         )
-    return asdict(fit_temperature(valid)), [asdict(point) for point in fit_operating_points(valid)]
+    return fit_on_validation(valid)
 
 
 def _check_against(table, manifest, data_root):

@@ -5,6 +5,8 @@ It is filled from the run alone. What the run does not say, the card says is not
 
 import json
 
+from lung_srad_plugin.metrics.calibration import read_calibration
+
 # The hub's keys: https://huggingface.co/docs/hub/model-cards (metadata) and its `model-index`.
 HEADER = """\
 ---
@@ -160,11 +162,13 @@ def _facts(config, results):
     )
     yield "epoch", config["epoch"]
     yield "seed", config["seed"]
-    if config.get("calibration"):
-        temperature = config["calibration"]["temperature"]
+    calibration = read_calibration(config.get("calibration"))
+    if calibration.temperature is None:
+        yield "temperature", f"none: {calibration.reason}"
+    else:
         yield (
             "temperature",
-            f"{temperature:.3f}, fitted on validation cycles; applied only where `calibrated` asks for it",
+            f"{calibration.temperature:.3f}, fitted on validation cycles; applied only where `calibrated` asks for it",
         )
     if results:
         name = str(pretrained["source"]).replace("\\", "/").rpartition("/")[2] if pretrained else None

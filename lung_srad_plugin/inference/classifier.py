@@ -36,6 +36,7 @@ from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
 from lung_srad_plugin.inference.loading import obtain_model
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import merge_windows, place_windows
+from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 
@@ -83,10 +84,13 @@ class LungSoundClassifier(EncoderClassifier):
         Seconds that the model hears at once.
     model_id : str
         Names the model in results.
-    temperature : float or None
-        What divides the log-probabilities to make them honest, fitted on validation cycles; None where the export has
-        none. It is applied only where ``calibrated=True`` asks for it, so that probabilities are those of training
-        and of the stock class.
+    calibration : Calibration
+        Its ``temperature`` divides the log-probabilities to make them honest, fitted on validation cycles; where there
+        is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it, so that
+        probabilities are those of training and of the stock class.
+    operating_points : tuple of OperatingPoint
+        Thresholds for calling a cycle abnormal, each with the temperature it was fitted at: see
+        ``select_operating_point``.
 
     Example
     -------
@@ -106,7 +110,8 @@ class LungSoundClassifier(EncoderClassifier):
         self.sample_rate = self.hparams.sample_rate
         self.window = self.mods.compute_features.duration
         self.model_id = getattr(self.hparams, "model_id", "unnamed")
-        self.temperature = getattr(self.hparams, "temperature", None)
+        fit = getattr(self.hparams, "validation_fit", None) or read_validation_fit({})
+        self.calibration, self.operating_points = fit.calibration, fit.operating_points
         self._follow_device()
 
     @classmethod
@@ -181,7 +186,7 @@ class LungSoundClassifier(EncoderClassifier):
             hparams = _build(folder, hparams_file, overrides or {}, overrides_must_match, config)
             hparams["savedir"] = savedir
             hparams["model_id"] = config["model"]
-            hparams["temperature"] = (config.get("calibration") or {}).get("temperature")
+            hparams["validation_fit"] = read_validation_fit(config)
             return cls(hparams["modules"], hparams, run_opts, freeze_params)
 
     # ---- batches, as in the stock class ----
@@ -269,8 +274,8 @@ class LungSoundClassifier(EncoderClassifier):
         progress : callable, optional
             Called as ``progress(done, total)`` after each batch, in cycles or windows.
         calibrated : bool
-            Divide the log-probabilities by ``temperature``, which moves no answer of a cycle or window but makes its
-            probability an honest one, as far as the recordings are like the validation cycles.
+            Divide the log-probabilities by the fitted temperature, which changes no class of a cycle or window but
+            makes its probability an honest one, as far as the recordings are like the validation cycles.
 
         Returns
         -------
@@ -333,12 +338,11 @@ class LungSoundClassifier(EncoderClassifier):
     def _temperature(self, calibrated):
         if not calibrated:
             return 1.0
-        if self.temperature is None:
+        if self.calibration.temperature is None:
             raise LungSRADError(
-                f"{self.model_id} has no temperature: its run had no validation cycles apart from the test cycles, or "
-                "was not evaluated before it was exported; leave out calibrated"
+                f"{self.model_id} has no temperature: {self.calibration.reason}; classify without calibrated"
             )
-        return self.temperature
+        return self.calibration.temperature
 
     def _open(self, path, cycles, hop, savedir):
         """Return the recording and its (begin, end) spans in samples."""

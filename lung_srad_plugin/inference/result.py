@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.labels import CLASSES, abnormal_probability
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Segment:
         Probability that the finding is heard, alone or with the other; None where the classes are not normal, crackle,
         wheeze and both.
     abnormal : float
-        Probability of any class but the first, which is the normal one.
+        ``1 - p(normal)``; the normal class is the first.
 
     Example
     -------
@@ -80,7 +80,7 @@ def make_segment(start, end, labels, probabilities):
         probabilities=by_label,
         crackle=crackle,
         wheeze=wheeze,
-        abnormal=1.0 - by_label[labels[0]],
+        abnormal=float(abnormal_probability([by_label[label] for label in labels])),
     )
 
 

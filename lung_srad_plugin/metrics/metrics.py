@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lung_srad_plugin.labels import CLASSES, findings_of
+from lung_srad_plugin.labels import CLASSES, abnormal_probability, findings_of
 from lung_srad_plugin.metrics.bootstrap import bootstrap
 from lung_srad_plugin.metrics.icbhi_score import per_class_recall, scores_of_confusion
 from lung_srad_plugin.metrics.probabilistic import auroc, average_precision, brier_score, calibration_error
@@ -213,7 +213,7 @@ def findings(table):
     -------
     dict
         ``abnormal`` and, where all labels are among ``CLASSES``, ``crackle`` and ``wheeze``: each a (N,) bool array and
-        a (N,) score, the sum of the probabilities of the classes that have the finding.
+        a (N,) score: ``1 - p(normal)``, and for a finding the sum of the probabilities of the classes that have it.
 
     Example
     -------
@@ -222,11 +222,12 @@ def findings(table):
     >>> findings(table)["crackle"]
     (array([False,  True]), array([0.25, 0.75]))
     """
-    classes = {"abnormal": np.arange(len(table.labels)) > 0}
+    found = {"abnormal": (table.targets > 0, abnormal_probability(table.probabilities))}
     if set(table.labels) <= set(CLASSES):
         has = np.array([findings_of(label) for label in table.labels], dtype=bool)
-        classes |= {"crackle": has[:, 0], "wheeze": has[:, 1]}
-    return {name: (member[table.targets], table.probabilities @ member) for name, member in classes.items()}
+        for name, member in (("crackle", has[:, 0]), ("wheeze", has[:, 1])):
+            found[name] = (member[table.targets], table.probabilities[:, member].sum(1))
+    return found
 
 
 def harmonic_score(specificity, sensitivity):

@@ -1,14 +1,24 @@
-"""Thresholds for calling a cycle abnormal: chosen for a sensitivity on validation cycles, then tried on others."""
+"""Thresholds for calling a cycle abnormal: chosen for a sensitivity on validation cycles, then applied to others.
+
+A threshold belongs to the temperature of the probabilities it was chosen on: at another one, the same threshold gives
+another sensitivity. So each threshold is stored with its temperature, and is only applied at that one.
+"""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.bootstrap import bootstrap
+from lung_srad_plugin.metrics.calibration import scale_table
 from lung_srad_plugin.metrics.icbhi_score import percent
 from lung_srad_plugin.metrics.metrics import findings
+from lung_srad_plugin.metrics.predictions import PredictionTable
+
+SENSITIVITIES = (80.0, 90.0, 95.0)
 
 
 @dataclass(frozen=True)
@@ -20,21 +30,28 @@ class OperatingPoint:
     wanted_sensitivity : float
         In percent, any abnormal: what the threshold was chosen for.
     threshold : float
+    temperature : float
+        Of the probabilities that it was chosen on, and the only one it may be applied at; 1 for a model's own.
     """
 
     wanted_sensitivity: float
     threshold: float
+    temperature: float = 1.0
 
 
-def fit_operating_points(table, sensitivities=(80.0, 90.0, 95.0)):
+def fit_operating_points(
+    table: PredictionTable, sensitivities: Sequence[float] = SENSITIVITIES, temperature: float = 1.0
+) -> list[OperatingPoint]:
     """Choose, for each wanted sensitivity, the highest threshold that reaches it on these cycles.
 
     Arguments
     ---------
     table : PredictionTable
-        Validation cycles.
+        Validation cycles, with the model's own probabilities.
     sensitivities : sequence of float
         In percent, above 0 and up to 100: the share of abnormal cycles called abnormal.
+    temperature : float
+        What the probabilities are brought to first, as of ``scale_table``.
 
     Returns
     -------
@@ -56,16 +73,91 @@ def fit_operating_points(table, sensitivities=(80.0, 90.0, 95.0)):
     wrong = [sensitivity for sensitivity in sensitivities if not 0 < sensitivity <= 100]
     if wrong:
         raise LungSRADError(f"sensitivity {wrong[0]}: expected a percentage above 0 and up to 100")
-    positive, scores = findings(table)["abnormal"]
+    positive, scores = _abnormal_at(table, temperature)
     falling = np.sort(scores[positive])[::-1]
     if not len(falling):
         raise LungSRADError("no abnormal cycle to choose a threshold on; use validation cycles that have some")
     # The share that is needed may miss a whole number by rounding alone.
     needed = [math.ceil(sensitivity / 100 * len(falling) - 1e-9) for sensitivity in sensitivities]
     return [
-        OperatingPoint(float(sensitivity), float(falling[n - 1]))
+        OperatingPoint(float(sensitivity), float(falling[n - 1]), float(temperature))
         for sensitivity, n in zip(sensitivities, needed, strict=True)
     ]
+
+
+def read_operating_points(stored: Sequence[Mapping[str, Any]] | None) -> list[OperatingPoint]:
+    """Return the operating points that results or a model's ``config.json`` hold.
+
+    Version 0.1 stored no temperature: its thresholds were chosen on the model's own probabilities, temperature 1.
+
+    Arguments
+    ---------
+    stored : list of dict or None
+        As ``dataclasses.asdict`` of each ``OperatingPoint``; None where nothing was fitted.
+
+    Returns
+    -------
+    list of OperatingPoint
+
+    Example
+    -------
+    >>> read_operating_points([{"wanted_sensitivity": 90.0, "threshold": 0.25}])
+    [OperatingPoint(wanted_sensitivity=90.0, threshold=0.25, temperature=1.0)]
+    """
+    return [
+        OperatingPoint(
+            float(point["wanted_sensitivity"]), float(point["threshold"]), float(point.get("temperature", 1.0))
+        )
+        for point in stored or ()
+    ]
+
+
+def select_operating_point(
+    points: Sequence[OperatingPoint], sensitivity: float, temperature: float = 1.0
+) -> OperatingPoint:
+    """Return the operating point of a sensitivity, fitted at the temperature of the probabilities in use.
+
+    Arguments
+    ---------
+    points : sequence of OperatingPoint
+        Those of a model.
+    sensitivity : float
+        In percent, as it was wanted when the point was fitted.
+    temperature : float
+        Of the probabilities that the threshold is to be applied to; 1 for a model's own.
+
+    Returns
+    -------
+    OperatingPoint
+
+    Raises
+    ------
+    LungSRADError
+        Where there are no points, none for this sensitivity, or none at this temperature, naming those there are.
+
+    Example
+    -------
+    >>> points = [OperatingPoint(90.0, 0.25), OperatingPoint(90.0, 0.4, temperature=2.0)]
+    >>> select_operating_point(points, 90, temperature=2.0).threshold
+    0.4
+    """
+    if not points:
+        raise LungSRADError(
+            "the model has no thresholds: they are fitted on validation cycles when its run ends; train with "
+            "validation cycles apart from the test cycles (valid: patients), and export the run again"
+        )
+    fitted = [point for point in points if math.isclose(point.wanted_sensitivity, sensitivity)]
+    if not fitted:
+        known = ", ".join(f"{wanted:g}" for wanted in sorted({point.wanted_sensitivity for point in points}))
+        raise LungSRADError(f"sensitivity {sensitivity:g}: no threshold was fitted for it; expected one of {known}")
+    for point in fitted:
+        if math.isclose(point.temperature, temperature):
+            return point
+    known = ", ".join(f"{point.temperature:.4g}" for point in fitted)
+    raise LungSRADError(
+        f"sensitivity {sensitivity:g}: its threshold was fitted at temperature {known} and means nothing at "
+        f"{temperature:.4g}; leave the probabilities uncalibrated, or export the run again with this version"
+    )
 
 
 def apply_operating_points(points, table, resamples=10_000, confidence=95.0, seed=0):
@@ -76,16 +168,16 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
     points : sequence of OperatingPoint
         Chosen on other cycles.
     table : PredictionTable
-        Such as the test cycles.
+        Such as the test cycles, with the model's own probabilities; each point brings them to its temperature.
     resamples, confidence, seed
         As in ``bootstrap``.
 
     Returns
     -------
     list of dict
-        For each point ``wanted_sensitivity``, ``threshold``, and as ``Interval`` in percent: ``sensitivity`` (any
-        abnormal), ``specificity``, ``ppv``, ``npv`` (predictive values, at these cycles' share of abnormal ones) and
-        ``flagged``, the share called abnormal.
+        For each point ``wanted_sensitivity``, ``threshold``, ``temperature``, and as ``Interval`` in percent:
+        ``sensitivity`` (any abnormal), ``specificity``, ``ppv``, ``npv`` (predictive values, at these cycles' share of
+        abnormal ones) and ``flagged``, the share called abnormal.
 
     Example
     -------
@@ -96,10 +188,10 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
     >>> round(row["sensitivity"].value, 1), row["specificity"].value, row["flagged"].value
     (66.7, 0.0, 75.0)
     """
-    positive, scores = findings(table)["abnormal"]
 
-    def values_at(threshold):
-        called = scores >= threshold
+    def values_at(point):
+        positive, scores = _abnormal_at(table, point.temperature)
+        called = scores >= point.threshold
 
         def values(weights):
             hit, miss = weights @ (called & positive), weights @ (~called & positive)
@@ -118,7 +210,13 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
         {
             "wanted_sensitivity": point.wanted_sensitivity,
             "threshold": point.threshold,
-            **bootstrap(values_at(point.threshold), table.patients(), resamples, confidence, seed),
+            "temperature": point.temperature,
+            **bootstrap(values_at(point), table.patients(), resamples, confidence, seed),
         }
         for point in points
     ]
+
+
+def _abnormal_at(table, temperature):
+    """Return which cycles are abnormal, and ``1 - p(normal)`` of each at a temperature."""
+    return findings(table if temperature == 1 else scale_table(table, temperature))["abnormal"]

@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import speechbrain as sb
@@ -20,9 +19,8 @@ from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.labels import make_label_encoder
-from lung_srad_plugin.metrics.calibration import fit_temperature
 from lung_srad_plugin.metrics.metrics import score_intervals
-from lung_srad_plugin.metrics.operating_points import fit_operating_points
+from lung_srad_plugin.metrics.validation_fit import fit_on_validation, nothing_fitted
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.runs.command_line import read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
@@ -169,9 +167,8 @@ def evaluate_selections(brain, datasets, rows, valid_is_test):
     Returns
     -------
     (dict, dict, list of dict)
-        By rule, the epoch, its scores, and its temperature and thresholds, which are None where the validation cycles
-        are the test cycles; by rule, the tables of its predictions on ``valid`` and ``test``; and the history of the
-        whole run.
+        By rule, the epoch, its scores, and its temperature and thresholds, or why there are none; by rule, the tables
+        of its predictions on ``valid`` and ``test``; and the history of the whole run.
     """
     keys = {"last": "epoch", "valid": "valid_score"}
     if brain.hparams.report_test_selected:
@@ -203,13 +200,10 @@ def evaluate_selections(brain, datasets, rows, valid_is_test):
 
 
 def _fit_on_valid(table, valid_is_test):
-    """Return what is fitted on validation cycles; nothing is where these are the test cycles."""
+    """Return the stored record of what is fitted on validation cycles; nothing is where these are the test cycles."""
     if valid_is_test:
-        return {"calibration": None, "operating_points": None}
-    return {
-        "calibration": asdict(fit_temperature(table)),
-        "operating_points": [asdict(point) for point in fit_operating_points(table)],
-    }
+        return nothing_fitted("the validation cycles were the test cycles, which nothing may be fitted on").to_dict()
+    return fit_on_validation(table).to_dict()
 
 
 def _report(results, tables, history, checkpoint, output_folder):

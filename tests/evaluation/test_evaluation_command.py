@@ -22,6 +22,7 @@ from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.metrics.calibration import fit_temperature, scale_table
 from lung_srad_plugin.metrics.operating_points import OperatingPoint, apply_operating_points
 from lung_srad_plugin.metrics.predictions import align, read_predictions, write_predictions
+from lung_srad_plugin.metrics.validation_fit import fit_on_validation
 from lung_srad_plugin.training.recipe import train
 
 RECIPES = RECIPE.parents[1]
@@ -89,6 +90,7 @@ def test_temperature_and_thresholds_come_from_valid_and_are_tried_on_test(run, t
     config = json.loads((run / "export" / "config.json").read_text(encoding="utf-8"))
     assert config["calibration"]["temperature"] == temperature
     assert config["operating_points"][0]["threshold"] == point["threshold"]
+    assert {point["temperature"] for point in config["operating_points"]} == {1.0, temperature}
     assert "applied only where `calibrated` asks" in (run / "export" / "README.md").read_text(encoding="utf-8")
 
 
@@ -112,13 +114,27 @@ def test_valid_that_is_test_fits_nothing_and_says_so(data, tmp_path):
         classifier.classify_file(data / "test000.wav", calibrated=True)
 
 
+def test_an_export_of_the_version_before_with_a_temperature_at_its_bound_has_none(run, data, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(run / "export", folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    fitted = {"temperature": 0.05, "at_bound": True, "before": {"log_loss": 0.06}, "after": {"log_loss": 0.02}}
+    config["calibration"] = fitted
+    config["operating_points"] = [{"wanted_sensitivity": 90.0, "threshold": 0.3}]
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    classifier = LungSoundClassifier.from_hparams(source=folder)
+    assert classifier.operating_points == (OperatingPoint(90.0, 0.3, temperature=1.0),)
+    with pytest.raises(LungSRADError, match=r"has no temperature: .* 0\.05,"):
+        classifier.classify_file(data / "test000.wav", calibrated=True)
+
+
 def test_calibrated_answers_on_request_only(run, data, classifier):
     wav = data / "test001.wav"
     plain, calibrated = (classifier.classify_file(wav, [(0.0, 2.0)], calibrated=asked) for asked in (False, True))
     table = read_predictions(run / "predictions_test_valid.csv")
     row = table.rows([table.ids.index("test001")])
     np.testing.assert_allclose(list(plain.segments[0].probabilities.values()), row.probabilities[0], atol=1e-5)
-    expected = scale_table(row, classifier.temperature).probabilities[0]
+    expected = scale_table(row, classifier.calibration.temperature).probabilities[0]
     np.testing.assert_allclose(list(calibrated.segments[0].probabilities.values()), expected, atol=1e-5)
     assert plain.segments[0].label == calibrated.segments[0].label
 
@@ -187,8 +203,10 @@ def test_validation_cycles_of_ones_own(run, data, tmp_path):
         run / "export", tmp_path, data / "test.csv", data_root=data, valid=data / "train.csv", resamples=20
     )
     classifier = LungSoundClassifier.from_hparams(source=run / "export")
-    expected = fit_temperature(predict_rows(classifier, read_manifest(data / "train.csv", data)))
-    assert report["calibration"]["temperature"] == pytest.approx(expected.temperature)
+    expected = fit_on_validation(predict_rows(classifier, read_manifest(data / "train.csv", data)))
+    assert (report["calibration"] is None) == (expected.calibration.temperature is None)
+    thresholds = [point.threshold for point in expected.operating_points]
+    assert [point["threshold"] for point in report["operating_points"]] == pytest.approx(thresholds)
     same = refusal(run / "export", tmp_path, data / "test.csv", data_root=data, valid=data / "test.csv")
     assert "12 of its cycles, such as test000, are evaluated too" in same
 

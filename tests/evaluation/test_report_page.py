@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn_metrics
 
 from lung_srad_plugin.evaluation.page import render_html, render_markdown
 from lung_srad_plugin.evaluation.report import build_report
-from lung_srad_plugin.evaluation.sources import Selection, Source, fit_on_valid
+from lung_srad_plugin.evaluation.sources import Selection, Source, fit_apart
 from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.reporting.charts import line_chart, whisker
@@ -22,12 +22,11 @@ WIDTH, HEIGHT = 1200, 6000
 
 def make_source(**changes):
     table, valid = draw_table(1), draw_table(2, prefix="v")
-    calibration, points = fit_on_valid(valid, table, "valid.csv")
     settings = {
         "name": "lung_srad",
         "data": "test cycles of <ICBHI>",
         "selections": [
-            Selection("valid", "best on the validation cycles", 31, False, table, calibration, points),
+            Selection("valid", "best on the validation cycles", 31, False, table, fit_apart(valid, table, "valid.csv")),
             Selection("last", "last epoch", 50, False, draw_table(1, skill=1.2)),
             Selection("test", "best on the test cycles", 44, True, draw_table(1, skill=2.5)),
         ],

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
-from lung_srad_plugin.metrics.calibration import fit_temperature, scale_table
+from lung_srad_plugin.metrics.calibration import fit_temperature, read_calibration, scale_table
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.probabilistic import log_loss
 
@@ -27,7 +28,7 @@ def sampled_table(temperature, seed=0, cycles=4000):
 def test_finds_the_temperature_that_was_used(temperature):
     calibration = fit_temperature(sampled_table(temperature))
     assert calibration.temperature == pytest.approx(temperature, rel=0.07)
-    assert not calibration.at_bound
+    assert calibration.reason is None
     assert calibration.after["ece"] < 0.02
     assert calibration.after["log_loss"] <= calibration.before["log_loss"]
     if temperature == 2.5:
@@ -61,20 +62,48 @@ def test_scaling_is_softmax_of_scaled_log_probs_and_keeps_answers(seed, temperat
     np.testing.assert_allclose(scale_table(scaled, 1 / temperature).probabilities, table.probabilities, atol=1e-9)
 
 
-def test_all_right_lies_at_the_bound():
+def test_a_temperature_at_its_lower_bound_is_not_kept():
     table = make_table("ab", ["no", "yes"], [[0.8, 0.2], [0.3, 0.7]], labels=("no", "yes"))
     calibration = fit_temperature(table)
-    assert calibration.at_bound
-    assert calibration.temperature == pytest.approx(0.05, rel=1e-3)
+    assert calibration.temperature is calibration.after is None
+    assert "2 validation cycles, 0.05," in calibration.reason
 
 
-def test_certain_and_wrong_stays_finite():
+def test_a_temperature_at_its_upper_bound_is_not_kept():
     table = make_table("ab", ["no", "yes"], [[0.0, 1.0], [0.0, 1.0]], labels=("no", "yes"))
     calibration = fit_temperature(table)
-    assert calibration.at_bound
-    assert calibration.temperature == pytest.approx(20, rel=1e-3)
+    assert calibration.temperature is None
+    assert ", 20," in calibration.reason
     assert calibration.before["log_loss"] == np.inf
-    assert np.isfinite(calibration.after["log_loss"])
+
+
+def test_a_temperature_that_makes_the_log_loss_worse_is_not_kept(monkeypatch):
+    monkeypatch.setattr("scipy.optimize.minimize_scalar", lambda *_, **__: SimpleNamespace(x=2.0))
+    calibration = fit_temperature(sampled_table(2.5))
+    assert calibration.temperature is None
+    assert "0.5 makes the log loss" in calibration.reason
+
+
+@pytest.mark.parametrize(
+    ("stored", "temperature"),
+    [
+        ({"temperature": 1.5, "at_bound": False, "before": {"log_loss": 0.6}, "after": {"log_loss": 0.5}}, 1.5),
+        ({"temperature": 0.05, "at_bound": True, "before": {"log_loss": 0.06}, "after": {"log_loss": 0.01}}, None),
+        ({"temperature": 0.3, "at_bound": False, "before": {"log_loss": 0.06}, "after": {"log_loss": 0.53}}, None),
+        ({"temperature": 1.5}, 1.5),
+        (None, None),
+    ],
+)
+def test_records_of_the_version_before_are_judged_by_the_same_rule(stored, temperature):
+    calibration = read_calibration(stored)
+    assert calibration.temperature == temperature
+    assert (calibration.reason is None) == (temperature is not None)
+
+
+@pytest.mark.parametrize("temperature", ["x", -1, 0, float("nan"), float("inf"), True, [1]])
+def test_stored_temperatures_of_wrong_types_are_refused(temperature):
+    with pytest.raises(LungSRADError, match="calibration: temperature"):
+        read_calibration({"temperature": temperature})
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])

@@ -8,8 +8,15 @@ from sklearn import metrics as sklearn_metrics
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.metrics.calibration import scale_table
 from lung_srad_plugin.metrics.metrics import findings
-from lung_srad_plugin.metrics.operating_points import OperatingPoint, apply_operating_points, fit_operating_points
+from lung_srad_plugin.metrics.operating_points import (
+    OperatingPoint,
+    apply_operating_points,
+    fit_operating_points,
+    read_operating_points,
+    select_operating_point,
+)
 from lung_srad_plugin.metrics.predictions import make_table
 
 
@@ -87,3 +94,38 @@ def test_impossible_sensitivities_are_refused(wanted):
 def test_no_abnormal_cycle_is_refused():
     with pytest.raises(LungSRADError, match="no abnormal cycle"):
         fit_operating_points(ten_abnormal().rows([10]))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.floats(0.3, 4))
+def test_a_threshold_keeps_its_sensitivity_at_the_temperature_it_was_fitted_at(seed, temperature):
+    table = draw_table(seed)
+    (point,) = fit_operating_points(table, [90], temperature)
+    assert point.temperature == temperature
+    (row,) = apply_operating_points([point], table, resamples=5)
+    positive, scores = findings(scale_table(table, temperature))["abnormal"]
+    assert row["sensitivity"].value == pytest.approx(100 * (scores[positive] >= point.threshold).mean())
+    assert row["sensitivity"].value >= 90 - 1e-6
+    # The highest such threshold: without the lowest of the found cycles the sensitivity is missed.
+    assert 100 * (scores[positive] > point.threshold).mean() < 90
+
+
+def test_points_of_the_version_before_are_of_temperature_1():
+    stored = [
+        {"wanted_sensitivity": 90.0, "threshold": 0.2},
+        {"wanted_sensitivity": 90.0, "threshold": 0.4, "temperature": 2},
+    ]
+    assert read_operating_points(stored) == [OperatingPoint(90.0, 0.2, 1.0), OperatingPoint(90.0, 0.4, 2.0)]
+    assert read_operating_points(None) == []
+
+
+def test_selects_the_point_of_the_sensitivity_and_temperature():
+    points = [OperatingPoint(80.0, 0.6), OperatingPoint(90.0, 0.2), OperatingPoint(90.0, 0.4, 2.0)]
+    assert select_operating_point(points, 90).threshold == 0.2
+    assert select_operating_point(points, 90, temperature=2.0).threshold == 0.4
+    with pytest.raises(LungSRADError, match="expected one of 80, 90"):
+        select_operating_point(points, 85)
+    with pytest.raises(LungSRADError, match="at temperature 1 "):
+        select_operating_point(points, 80, temperature=2.0)
+    with pytest.raises(LungSRADError, match="no thresholds"):
+        select_operating_point([], 90)
