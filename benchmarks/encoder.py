@@ -7,7 +7,7 @@ Every figure is a median, and every ratio compares runs of this one call, taken 
 both sides alike. The encoders:
 
 floor      the same encoder whose scan returns its input: what everything around the scan costs
-plain      the floor as torch alone computes it on a CPU, without the fused calls of encoder/products.py
+plain      the floor as torch alone computes it on a CPU, without the fused calls of encoders/dass/fused_ops.py
 reference  the same encoder whose scan is the step-by-step definition
 ast        Hugging Face's Audio Spectrogram Transformer, base size, random weights, on as many frames
 """
@@ -16,7 +16,7 @@ import argparse
 from contextlib import nullcontext
 
 import torch
-from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, plain_products, time_in_turns
+from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, plain_calls, time_in_turns
 
 from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
 
@@ -108,7 +108,7 @@ def without_scan(encoder, feats):
 
 
 def without_scan_in_plain_calls(encoder, feats):
-    with plain_products():
+    with plain_calls():
         return without_scan(encoder, feats)
 
 

@@ -9,8 +9,7 @@ from unittest.mock import patch
 
 import torch
 
-from lung_srad_plugin.encoders.dass import fused_ops as products
-from lung_srad_plugin.encoders.dass import ss2d
+from lung_srad_plugin.encoders.dass import fused_ops, ss2d
 
 FRAMES_PER_SECOND = 128  # 1024 frames for 8 s
 MELS = 128
@@ -67,9 +66,9 @@ def no_scan():
 
 
 @contextmanager
-def plain_products():
-    """Let every product of the encoder and the function after it be a call of torch each, as with gradients."""
-    with patch.object(products, "_fused_type", lambda x: None):
+def plain_calls():
+    """Let every product and the function after it be two calls of torch, as they are with gradients."""
+    with patch.object(fused_ops, "_fused_type", lambda x: None):
         yield
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 
-from lung_srad_plugin.encoders.dass import ss2d
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import ONNX
 from lung_srad_plugin.export.onnx_features import ONNXFeatures
-from lung_srad_plugin.scan.onnx import cross_scan_onnx
 
 TOLERANCE = 1e-4  # of log-probabilities, between torch and onnxruntime
 OPSET = 20
@@ -87,7 +85,8 @@ def write_onnx(modules, path):
     Arguments
     ---------
     modules : mapping
-        ``compute_features`` (a ``CycleFeatures``), ``mean_var_norm``, ``embedding_model`` and ``classifier``.
+        ``compute_features`` (a ``CycleFeatures``), ``mean_var_norm``, ``embedding_model`` (an ``Encoder``) and
+        ``classifier``.
     path : str or Path
         Where to write.
     """
@@ -95,7 +94,7 @@ def write_onnx(modules, path):
     clips = torch.zeros(2, 3 * modules["compute_features"].sample_rate)
     # No shorter than a ramp, as in torch.
     shapes = ({0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("samples", min=model.features.ramp)},)
-    with _exportable_scan(), torch.no_grad(), _quiet():
+    with modules["embedding_model"].onnx_export(), torch.no_grad(), _quiet():
         program = torch.onnx.export(
             model,
             (clips,),
@@ -107,21 +106,6 @@ def write_onnx(modules, path):
             verbose=False,
         )
     program.save(path, external_data=False)
-
-
-@contextlib.contextmanager
-def _exportable_scan():
-    """Let SS2D call the scan that exports; the compiled ones are closed boxes to the exporter."""
-    original = ss2d.cross_scan_projected
-    ss2d.cross_scan_projected = _cross_scan_projected
-    try:
-        yield
-    finally:
-        ss2d.cross_scan_projected = original
-
-
-def _cross_scan_projected(x, dt, dt_weight, *others, backend):
-    return cross_scan_onnx(x, torch.einsum("bhwkr,kcr->bhwkc", dt, dt_weight), *others, backend)
 
 
 @contextlib.contextmanager

@@ -4,12 +4,13 @@ The paper smooths the maps of two blocks in the third stage, so that what DASS m
 frequency and time.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
+from lung_srad_plugin.encoders.base import ActivationMap, Encoder
 from lung_srad_plugin.errors import LungSRADError
-
-TARGETS = ("ss2d", "block")
 
 
 def gaussian_smooth(map, kernel_size=5, sigma=3.0):
@@ -119,15 +120,22 @@ def _add_module_prefix(wrapper, state_dict, prefix, *_):
         state_dict[f"{prefix}module.{key[len(prefix) :]}"] = state_dict.pop(key)
 
 
-def smooth_blocks(encoder, stage=2, blocks=(2, 3), kernel_size=5, sigma=3.0, target="ss2d"):
+def smooth_blocks(
+    encoder: Encoder,
+    stage: int = 2,
+    blocks: Sequence[int] = (2, 3),
+    kernel_size: int = 5,
+    sigma: float = 3.0,
+    target: str = "ss2d",
+) -> Encoder:
     """Smooth the maps of some blocks of an encoder; the defaults are the paper's.
 
     In a yaml file: ``encoder: !apply:lung_srad_plugin.smooth_blocks`` with these arguments below it.
 
     Arguments
     ---------
-    encoder : torch.nn.Module
-        A ``DASSEncoder``; changed in place.
+    encoder : Encoder
+        Such as a ``DASSEncoder``; changed in place.
     stage : int
         Index of the stage, from 0.
     blocks : list of int
@@ -136,11 +144,11 @@ def smooth_blocks(encoder, stage=2, blocks=(2, 3), kernel_size=5, sigma=3.0, tar
         See ``gaussian_smooth``.
     target : str
         ``"ss2d"`` smooths the output of the block's SS2D layer, before the residual sum; ``"block"`` that of the whole
-        block.
+        block. Other encoders name their own part of a block in place of ``"ss2d"``.
 
     Returns
     -------
-    torch.nn.Module
+    Encoder
         The encoder.
 
     Raises
@@ -152,26 +160,26 @@ def smooth_blocks(encoder, stage=2, blocks=(2, 3), kernel_size=5, sigma=3.0, tar
     -------
     >>> from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
     >>> encoder = smooth_blocks(DASSEncoder(depths=[1, 3], dims=[16, 32]), stage=1, blocks=[1, 2])
-    >>> encoder.layers[1].blocks[2].op.sigma
+    >>> encoder.map_module(ActivationMap(stage=1, block=2, target="ss2d")).sigma
     3.0
     """
-    if target not in TARGETS:
-        raise LungSRADError(f"target={target!r}: expected one of {', '.join(TARGETS)}")
-    if not 0 <= stage < len(encoder.layers):
-        raise LungSRADError(f"stage={stage}: the encoder has stages 0 to {len(encoder.layers) - 1}")
-    layers = encoder.layers[stage].blocks
+    maps = encoder.activation_maps()
+    targets = list(dict.fromkeys(one.target for one in maps))
+    if target not in targets:
+        raise LungSRADError(f"target={target!r}: expected one of {', '.join(targets)}")
+    stages = {one.stage for one in maps}
+    if stage not in stages:
+        raise LungSRADError(f"stage={stage}: the encoder has stages 0 to {max(stages)}")
+    in_stage = {one.block for one in maps if one.stage == stage}
     for block in blocks:
-        if not 0 <= block < len(layers):
-            raise LungSRADError(f"block {block}: stage {stage} of the encoder has blocks 0 to {len(layers) - 1}")
-    if len(set(blocks)) < len(blocks) or any(_is_smoothed(layers[block]) for block in blocks):
+        if block not in in_stage:
+            raise LungSRADError(f"block {block}: stage {stage} of the encoder has blocks 0 to {max(in_stage)}")
+    of_blocks = [one for one in maps if one.stage == stage and one.block in blocks]
+    smoothed = any(isinstance(encoder.map_module(one), GaussianSmoothed) for one in of_blocks)
+    if len(set(blocks)) < len(blocks) or smoothed:
         raise LungSRADError(f"blocks={list(blocks)} of stage {stage}: a block is smoothed once; one of them is already")
     for block in blocks:
-        if target == "block":
-            layers[block] = GaussianSmoothed(layers[block], kernel_size, sigma)
-        else:
-            layers[block].op = GaussianSmoothed(layers[block].op, kernel_size, sigma)
+        encoder.wrap_map(
+            ActivationMap(stage, block, target), lambda module: GaussianSmoothed(module, kernel_size, sigma)
+        )
     return encoder
-
-
-def _is_smoothed(block):
-    return isinstance(block, GaussianSmoothed) or isinstance(block.op, GaussianSmoothed)

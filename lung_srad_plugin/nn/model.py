@@ -1,10 +1,11 @@
-"""The model in training: one encoder sees the clean sounds and their Patch-Mixed views, and the heads answer."""
+"""The model in training: one encoder for the clean sounds and their Patch-Mixed views, and the heads."""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from lung_srad_plugin.encoders.base import Encoder
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.nn.patch_mix import apply_patch_mix
 
@@ -30,16 +31,15 @@ class ModelOutput(NamedTuple):
 class LungSoundModel(nn.Module):
     """An encoder with a classifier on clean sounds and a projector on Patch-Mixed ones.
 
-    The encoder is any module with ``embed(feats (B, T, F)) -> (B, C, H, W)`` and ``encode(map) -> (B, D)``. Sounds are
-    embedded once; each plan mixes a copy of the embedding map.
+    Sounds are embedded once; each plan mixes a copy of the embedding map.
 
     The projector sees one view at a time: its batch normalisation takes the statistics of that view alone, however
     the views went through the encoder.
 
     Arguments
     ---------
-    encoder : torch.nn.Module
-        With ``embed`` and ``encode`` as above, and ``embedding_dim``, its D.
+    encoder : Encoder
+        Its ``embed(feats (B, T, F)) -> (B, C, H, W)`` and ``encode(map) -> (B, D)`` are used here.
     classifier : torch.nn.Module
         (B, D) features to (B, C) log-probabilities: a ``LogClassifier``.
     projector : torch.nn.Module, optional
@@ -59,7 +59,7 @@ class LungSoundModel(nn.Module):
     torch.Size([2, 4])
     """
 
-    def __init__(self, encoder, classifier, projector=None):
+    def __init__(self, encoder: Encoder, classifier: nn.Module, projector: nn.Module | None = None):
         super().__init__()
         self.encoder = encoder
         self.classifier = classifier

@@ -12,6 +12,9 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.scan.reference import cross_scan_reference, selective_scan_reference
 
 BACKENDS = ("reference", "cpu", "triton", "mamba")
+# Scans maps in operators that torch.onnx can write. It is slower than the others and serves export alone, so it is
+# used where it is named and not listed.
+ONNX = "onnx"
 
 
 def available_scan_backends():
@@ -90,7 +93,9 @@ def selective_scan(u, delta, A, B, C, D=None, delta_bias=None, delta_softplus=Fa
     _check(expected)
     if B.dim() == 4 and channels % B.shape[1]:
         raise LungSRADError(f"B has {B.shape[1]} groups, which do not divide the {channels} channels of u")
-    name = _choose(backend, u)
+    name = _select(backend, u)
+    if name == ONNX:
+        raise LungSRADError("backend 'onnx' scans maps (cross_scan), not sequences; name another for selective_scan")
     scan = selective_scan_reference if name == "reference" else _load(name, "selective_scan")
     return scan(u, delta, A, B, C, D, delta_bias, delta_softplus)
 
@@ -136,7 +141,7 @@ def cross_scan(x, delta, B, C, A, D, delta_bias, backend=None):
     tensor([6., 6.])
     """
     _check_map(x, delta, None, None, B, C, A, D, delta_bias)
-    name = _choose(backend, x)
+    name = _select(backend, x)
     scan = cross_scan_reference if name == "reference" else _load(name, "cross_scan")
     return scan(x, delta, B, C, A, D, delta_bias)
 
@@ -179,7 +184,7 @@ def cross_scan_projected(x, dt, dt_weight, B, C, A, D, delta_bias, backend=None)
     tensor([6., 6.])
     """
     _check_map(x, None, dt, dt_weight, B, C, A, D, delta_bias)
-    name = _choose(backend, x)
+    name = _select(backend, x)
     if name == "cpu":
         return _load(name, "cross_scan_projected")(x, dt, dt_weight, B, C, A, D, delta_bias)
     delta = torch.einsum("bhwkr,kcr->bhwkc", dt, dt_weight)
@@ -206,13 +211,15 @@ def _check_map(x, delta, dt, dt_weight, B, C, A, D, delta_bias):
     )
 
 
-def _choose(backend, tensor):
+def _select(backend, tensor):
     """Return the backend for this tensor: the one asked for, or the one that belongs to its device."""
     device = tensor.device.type
     if backend is None:
         if device not in ("cpu", "cuda"):
             raise LungSRADError(f"no scan for tensors on '{device}'; move them to 'cpu' or 'cuda', or name 'reference'")
         backend = "cpu" if device == "cpu" else "triton"
+    if backend == ONNX:
+        return backend
     if backend not in BACKENDS:
         raise LungSRADError(f"backend {backend!r} is unknown; expected None or one of {', '.join(BACKENDS)}")
     obstacle = _obstacle(backend)
@@ -252,9 +259,9 @@ def _interpreting():
 def _load(backend, function):
     # Imported on first use: numba and triton take a second or two to start.
     found = getattr(import_module(f"lung_srad_plugin.scan.{backend}"), f"{function}_{backend}")
-    # Where torch.compile is at work it must not look into kernels that are compiled already. What says so imports
-    # torch._dynamo, a second that nobody else should pay.
-    return _opaque(found) if "torch._dynamo" in sys.modules else found
+    # torch.compile must not trace into kernels that are compiled already. What tells it so imports torch._dynamo, which
+    # takes a second, so it is called only where that is loaded. The exporter, in contrast, must trace the ONNX scan.
+    return _opaque(found) if "torch._dynamo" in sys.modules and backend != ONNX else found
 
 
 @cache

@@ -14,6 +14,8 @@ import math
 import torch
 import torch.nn.functional as F
 
+from lung_srad_plugin.errors import LungSRADError
+
 
 def linear_recurrence(decay, value):
     """Return ``h`` with ``h[t] = decay[t] * h[t-1] + value[t]`` along the first axis, and ``h[-1] = 0``.
@@ -70,7 +72,7 @@ def _step(carry, step):
     return carry, (carry[0].clone(), carry[1].clone())
 
 
-def cross_scan_onnx(x, delta, B, C, A, D, delta_bias, backend=None):
+def cross_scan_onnx(x, delta, B, C, A, D, delta_bias):
     """Scan a map along the four traversals; arguments and result as of ``cross_scan``, for one state (N = 1).
 
     Example
@@ -83,7 +85,8 @@ def cross_scan_onnx(x, delta, B, C, A, D, delta_bias, backend=None):
     >>> bool(torch.allclose(cross_scan_onnx(x, delta, B, C, A, D, bias), expected, atol=1e-5))
     True
     """
-    del backend  # what the model was built with; here there is one way
+    if A.shape[-1] != 1:
+        raise LungSRADError(f"A has {A.shape[-1]} states; the 'onnx' scan, and so export to ONNX, takes 1 (d_state=1)")
     height, width = x.shape[1:3]
     x, delta, B, C = (part.float() for part in (x, delta, B, C))
     step = F.softplus(delta + delta_bias)  # (batch, H, W, 4, channels)

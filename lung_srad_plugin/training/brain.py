@@ -69,7 +69,6 @@ class LungSoundBrain(sb.Brain):
         self.test_set = None
         self.predictions = None
         self._batches = []
-        self._map_sizes = {}
 
     # ---- one batch ----
 
@@ -106,13 +105,9 @@ class LungSoundBrain(sb.Brain):
             self._batches.append((list(ids), targets.cpu().numpy(), log_probs.numpy()))
 
     def _map_size(self, feats):
-        """Return (H, W) of the embedding map for features of this shape; asked of the encoder once for each shape."""
-        shape = tuple(feats.shape[1:])
-        if shape not in self._map_sizes:
-            model = getattr(self.modules.model, "module", self.modules.model)
-            with torch.no_grad():
-                self._map_sizes[shape] = tuple(model.encoder.embed(feats[:1]).shape[-2:])
-        return self._map_sizes[shape]
+        """Return (H, W) of the embedding map of these features."""
+        model = getattr(self.modules.model, "module", self.modules.model)
+        return model.encoder.map_size(frames=feats.shape[1], mels=feats.shape[2])
 
     def check_loss_isfinite(self, loss):
         """Stop at the first loss that is not finite, in all processes alike; SpeechBrain tolerates some an epoch."""

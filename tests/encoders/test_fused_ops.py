@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lung_srad_plugin.encoders.dass import fused_ops as products
+from lung_srad_plugin.encoders.dass import fused_ops
 from lung_srad_plugin.encoders.dass.block import MLP, Block
 from lung_srad_plugin.encoders.dass.fused_ops import conv_silu, linear, linear_gelu
 
@@ -73,14 +73,14 @@ def test_fp64_takes_the_plain_calls(product, layer, x):
 @pytest.mark.parametrize(("product", "layer", "x"), cases())
 @torch.no_grad()
 def test_torch_without_onednn_takes_the_plain_calls(product, layer, x, monkeypatch):
-    monkeypatch.setattr(products, "_fused_types", tuple)
+    monkeypatch.setattr(fused_ops, "_fused_types", tuple)
     assert torch.equal(product(layer, x), DEFINITIONS[product](layer, x))
 
 
 def test_a_processor_without_bf16_gets_fp32_only(monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    assert products._fused_types.__wrapped__() == (torch.float32,)
+    assert fused_ops._fused_types.__wrapped__() == (torch.float32,)
 
 
 @torch.no_grad()

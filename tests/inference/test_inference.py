@@ -24,6 +24,7 @@ from lung_srad_plugin.audio.quality import Flaw
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
+from lung_srad_plugin.encoders.base import ActivationMap
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import merge_windows, place_windows
@@ -213,7 +214,8 @@ def test_precision_reaches_the_encoder_and_stays_out_of_the_answer(model_folder,
     options = {"device": torch.device("cpu"), "precision": precision}
     model = LungSoundClassifier.from_hparams(source=model_folder, run_opts=options)
     seen = set()
-    model.mods.embedding_model.layers[0].blocks[0].mlp.fc1.register_forward_hook(lambda *call: seen.add(call[2].dtype))
+    scan = model.mods.embedding_model.map_module(ActivationMap(stage=0, block=0, target="ss2d"))
+    scan.register_forward_hook(lambda *call: seen.add(call[2].dtype))
     probabilities = torch.tensor([*model.classify_file(noise).summary.probabilities.values()])
     out_prob = model.classify_batch(torch.randn(1, 16000))[0]
     assert seen == {torch.bfloat16 if precision == "bf16" else torch.float32}
@@ -308,7 +310,7 @@ def test_download_only_and_overrides_as_in_speechbrain(model_folder):
     assert LungSoundClassifier.from_hparams(source=model_folder, download_only=True) is None
     overrides = {"embedding_model": {"encoder": {"scan_backend": "reference"}}}
     model = LungSoundClassifier.from_hparams(source=model_folder, overrides=overrides, run_opts={"device": "cpu"})
-    assert model.mods.embedding_model.layers[0].blocks[0].op.scan_backend == "reference"
+    assert model.mods.embedding_model.scan_backend == "reference"
     assert not any(parameter.requires_grad for parameter in model.parameters())
     thawed = LungSoundClassifier.from_hparams(source=model_folder, freeze_params=False, run_opts={"device": "cpu"})
     assert all(parameter.requires_grad for parameter in thawed.parameters())

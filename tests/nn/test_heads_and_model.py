@@ -1,5 +1,6 @@
 import pytest
 import torch
+from conv_encoder import ConvEncoder
 from torch import nn
 
 from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
@@ -8,23 +9,6 @@ from lung_srad_plugin.nn.heads import LogClassifier, Projector
 from lung_srad_plugin.nn.losses import PatchMixContrastiveLoss
 from lung_srad_plugin.nn.model import LungSoundModel, ModelOutput
 from lung_srad_plugin.nn.patch_mix import apply_patch_mix, draw_patch_mix
-
-
-class ConvEncoder(nn.Module):
-    """Another encoder behind the same methods: nothing in the model is made for DASS alone."""
-
-    embedding_dim = 8
-
-    def __init__(self):
-        super().__init__()
-        self.first = nn.Conv2d(1, 8, 4, stride=4)
-        self.second = nn.Conv2d(8, 8, 3, padding=1)
-
-    def embed(self, feats):
-        return self.first(feats.transpose(1, 2)[:, None])
-
-    def encode(self, maps):
-        return self.second(maps).relu().mean(dim=(2, 3))
 
 
 def dass():
@@ -122,7 +106,7 @@ def test_sounds_are_embedded_once():
     model = build(ConvEncoder)
     calls = []
     model.encoder.first.register_forward_hook(lambda *_: calls.append("embed"))
-    model.encoder.second.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
+    model.encoder.blocks[0].register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     model(feats(), draw(4))
     model(feats(), draw(4), one_pass=False)
     assert calls == ["embed", 12, "embed", 4, 4, 4]

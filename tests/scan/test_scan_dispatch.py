@@ -3,7 +3,7 @@ import torch
 from scan_cases import NAMES, map_inputs, sequence_inputs
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.scan import dispatch as select
+from lung_srad_plugin.scan import dispatch
 from lung_srad_plugin.scan.dispatch import available_scan_backends, cross_scan, cross_scan_projected, selective_scan
 
 
@@ -18,7 +18,7 @@ def test_without_a_gpu_there_are_the_reference_and_the_cpu(no_gpu):
 
 
 def test_the_interpreter_makes_triton_available(no_gpu, monkeypatch):
-    monkeypatch.setattr(select, "find_spec", lambda name: name == "triton" or None)
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: name == "triton" or None)
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     assert available_scan_backends() == ("reference", "cpu", "triton")
 
@@ -31,21 +31,31 @@ def test_the_interpreter_makes_triton_available(no_gpu, monkeypatch):
     ],
 )
 def test_a_backend_that_cannot_work_is_refused(no_gpu, monkeypatch, backend, message):
-    monkeypatch.setattr(select, "find_spec", lambda name: object())
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
     with pytest.raises(LungSRADError, match=message):
         cross_scan(*map_inputs(), backend=backend)
 
 
 def test_a_backend_that_is_not_installed_is_refused_with_the_cure(monkeypatch):
-    monkeypatch.setattr(select, "find_spec", lambda name: None)
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: None)
     with pytest.raises(LungSRADError, match=r'pip install "lung-srad\[cuda\]"'):
         selective_scan(*sequence_inputs(), backend="mamba")
     with pytest.raises(LungSRADError, match="pip install triton"):
         selective_scan(*sequence_inputs(), backend="triton")
 
 
+def test_the_scan_for_export_is_used_where_it_is_named_and_not_listed():
+    assert "onnx" not in available_scan_backends()
+    inputs = [value.detach() for value in map_inputs(states=1)]
+    torch.testing.assert_close(cross_scan(*inputs, backend="onnx"), cross_scan(*inputs), rtol=1e-4, atol=1e-5)
+    with pytest.raises(LungSRADError, match=r"A has 2 states; .* takes 1 \(d_state=1\)"):
+        cross_scan(*map_inputs(states=2), backend="onnx")
+    with pytest.raises(LungSRADError, match="'onnx' scans maps"):
+        selective_scan(*sequence_inputs(), backend="onnx")
+
+
 def test_the_mamba_kernel_refuses_tensors_on_the_cpu(monkeypatch):
-    monkeypatch.setattr(select, "find_spec", lambda name: object())
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(LungSRADError, match="works on an NVIDIA GPU, the tensors are on 'cpu'"):
         selective_scan(*sequence_inputs(), backend="mamba")
