@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS
+from lung_srad_plugin.encoders.dass.block import NORMS
+from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.nn.gaussian import TARGETS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
 from lung_srad_plugin.scan.dispatch import BACKENDS
 
@@ -101,6 +102,7 @@ class Settings(BaseModel):
     depths: Annotated[list[Count], Field(min_length=1, description="the number of blocks of each stage")]
     dims: Annotated[list[Count], Field(min_length=1, description="the number of channels of each stage")]
     drop_path_rate: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
+    encoder_norm: Annotated[str, _one_of(NORMS)]
     scan_backend: Annotated[str | None, _one_of(BACKENDS)]
     gradient_checkpointing: Switch
     gaussian_stage: Annotated[int, Field(ge=0, description="the index of a stage, from 0")]

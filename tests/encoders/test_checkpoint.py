@@ -220,3 +220,8 @@ def test_another_layout_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "weights.pth")
     message = refused(tmp_path / "weights.pth", "names that start with module.v.")
     assert next(iter(content), "none") in message
+
+
+def test_encoder_with_batch_norm_is_refused(file):
+    with pytest.raises(LungSRADError, match="published weights have norm='layer'"):
+        load_dass_checkpoint(file, DASSEncoder([1, 3], [16, 32], norm="batch"))

@@ -294,3 +294,21 @@ def test_features_of_another_shape_are_refused(encoder, shape):
 
 def test_smallest_features(encoder):
     assert encoder(torch.randn(1, 4, 4)).isfinite().all()
+
+
+def test_batch_norm_takes_the_place_of_every_norm_between_layers():
+    encoder = DASSEncoder([1, 1], [8, 16], norm="batch").eval()
+    kinds = [type(module) for module in encoder.modules()]
+    assert kinds.count(torch.nn.BatchNorm2d) == 2 + 2 * 2 + 1 + 1  # patch embedding, blocks, downsampling, last
+    feats = torch.randn(3, 64, 32)
+    torch.testing.assert_close(encoder(feats)[:1], encoder(feats[:1]))
+    encoder.train()
+    before = encoder.norm.running_mean.clone()
+    encoder(feats).sum().backward()
+    assert not torch.equal(encoder.norm.running_mean, before)
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_unknown_norm_is_refused():
+    with pytest.raises(LungSRADError, match="norm='group': expected one of layer, batch"):
+        DASSEncoder([1], [8], norm="group")

@@ -66,6 +66,8 @@ def load_dass_checkpoint(path, encoder, head=None):
     ours = {prefix + name: value for prefix, part in parts.items() for name, value in part.state_dict().items()}
     names = {name: file_name(name, layout) for name in ours}
     shapes = {names[name]: file_shape(name, value.shape, layout) for name, value in ours.items()}
+    if any(name.endswith("running_mean") for name in names):
+        raise LungSRADError(f"{path}: published weights have norm='layer'; this encoder has norm='batch'")
     ignored = () if head is not None else (file_name("head.", layout),)
     _check(path, {name: value for name, value in stored.items() if not name.startswith(ignored)}, shapes)
     for prefix, part in parts.items():

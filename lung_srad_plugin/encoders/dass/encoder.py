@@ -11,7 +11,7 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from lung_srad_plugin.encoders.base import ActivationMap
-from lung_srad_plugin.encoders.dass.block import Block, ChannelNorm
+from lung_srad_plugin.encoders.dass.block import NORMS, Block
 from lung_srad_plugin.encoders.dass.checkpoint import load_dass_checkpoint
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 from lung_srad_plugin.errors import LungSRADError
@@ -21,25 +21,25 @@ from lung_srad_plugin.errors import LungSRADError
 TARGETS = ("ss2d", "block")
 
 
-def _patch_embedding(dim):
+def _patch_embedding(dim, norm):
     """(B,1,F,T) to (B,dim,F/4,T/4)."""
     return torch.nn.Sequential(
         OrderedDict(
             {
                 "0": torch.nn.Conv2d(1, dim // 2, 3, stride=2, padding=1),
-                "2": ChannelNorm(dim // 2),
+                "2": norm(dim // 2),
                 "4": torch.nn.GELU(),
                 "5": torch.nn.Conv2d(dim // 2, dim, 3, stride=2, padding=1),
-                "7": ChannelNorm(dim),
+                "7": norm(dim),
             }
         )
     )
 
 
-def _downsample(dim, out_dim):
+def _downsample(dim, out_dim, norm):
     """(B,dim,H,W) to (B,out_dim,H/2,W/2)."""
     return torch.nn.Sequential(
-        OrderedDict({"1": torch.nn.Conv2d(dim, out_dim, 3, stride=2, padding=1), "3": ChannelNorm(out_dim)})
+        OrderedDict({"1": torch.nn.Conv2d(dim, out_dim, 3, stride=2, padding=1), "3": norm(out_dim)})
     )
 
 
@@ -56,6 +56,8 @@ class Stage(torch.nn.Module):
         See ``SS2D``.
     gradient_checkpointing : bool
         Compute each block again in the backward pass instead of keeping its activations.
+    norm : str
+        One of ``NORMS``.
 
     Example
     -------
@@ -63,10 +65,10 @@ class Stage(torch.nn.Module):
     torch.Size([2, 32, 4, 10])
     """
 
-    def __init__(self, dim, out_dim, drop_path_rates, scan_backend=None, gradient_checkpointing=False):
+    def __init__(self, dim, out_dim, drop_path_rates, scan_backend=None, gradient_checkpointing=False, norm="layer"):
         super().__init__()
-        self.blocks = torch.nn.Sequential(*[Block(dim, rate, scan_backend) for rate in drop_path_rates])
-        self.downsample = torch.nn.Identity() if out_dim is None else _downsample(dim, out_dim)
+        self.blocks = torch.nn.Sequential(*[Block(dim, rate, scan_backend, norm) for rate in drop_path_rates])
+        self.downsample = torch.nn.Identity() if out_dim is None else _downsample(dim, out_dim, NORMS[norm])
         self.gradient_checkpointing = gradient_checkpointing
 
     def forward(self, x):
@@ -98,11 +100,15 @@ class DASSEncoder(torch.nn.Module):
         One of ``available_scan_backends()``; None selects the fastest for the tensor's device.
     gradient_checkpointing : bool
         Compute each block again in the backward pass: some 40 % less memory, 20 % more time.
+    norm : str
+        What normalises the maps: ``"layer"`` as in the released weights, or ``"batch"``, with which small encoders
+        learn from random weights.
 
     Raises
     ------
     LungSRADError
-        Where depths, dims or the drop-path rate make no encoder, or the features are too small or of another rank.
+        Where depths, dims, the drop-path rate or the norm make no encoder, or the features are too small or of another
+        rank.
 
     Example
     -------
@@ -123,18 +129,22 @@ class DASSEncoder(torch.nn.Module):
         drop_path_rate: float = 0.0,
         scan_backend: str | None = None,
         gradient_checkpointing: bool = False,
+        norm: str = "layer",
     ):
         super().__init__()
         _check_sizes(depths, dims, drop_path_rate)
+        if norm not in NORMS:
+            raise LungSRADError(f"norm={norm!r}: expected one of {', '.join(NORMS)}")
         self.depths, self.dims, self.drop_path_rate = list(depths), list(dims), drop_path_rate
+        self.norm_name = norm
         self.embedding_dim = dims[-1]
-        self.patch_embed = _patch_embedding(dims[0])
+        self.patch_embed = _patch_embedding(dims[0], NORMS[norm])
         rates = iter(torch.linspace(0, drop_path_rate, sum(depths), device="cpu").tolist())
         self.layers = torch.nn.ModuleList(
-            Stage(dim, out_dim, [next(rates) for _ in range(depth)], scan_backend, gradient_checkpointing)
+            Stage(dim, out_dim, [next(rates) for _ in range(depth)], scan_backend, gradient_checkpointing, norm)
             for depth, (dim, out_dim) in zip(depths, pairwise([*dims, None]), strict=True)
         )
-        self.norm = ChannelNorm(dims[-1])
+        self.norm = NORMS[norm](dims[-1])
         self.apply(_init_linear)
 
     @classmethod
@@ -264,9 +274,10 @@ class DASSEncoder(torch.nn.Module):
         Example
         -------
         >>> DASSEncoder([1, 1], [16, 32], drop_path_rate=0.1).configuration()
-        {'depths': [1, 1], 'dims': [16, 32], 'drop_path_rate': 0.1}
+        {'depths': [1, 1], 'dims': [16, 32], 'drop_path_rate': 0.1, 'norm': 'layer'}
         """
-        return {"depths": [*self.depths], "dims": [*self.dims], "drop_path_rate": self.drop_path_rate}
+        sizes = {"depths": [*self.depths], "dims": [*self.dims]}
+        return {**sizes, "drop_path_rate": self.drop_path_rate, "norm": self.norm_name}
 
     @property
     def scan_backend(self) -> str | None:
