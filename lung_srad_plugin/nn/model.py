@@ -21,11 +21,14 @@ class ModelOutput(NamedTuple):
         (B, D) encoder features of the clean samples.
     projected : tuple of torch.Tensor
         (B, D) projected features of each mixed view, in the order of the plans.
+    distilled : torch.Tensor or None
+        (B, E) the distillation head's outputs for the clean samples, in training of a model that has one.
     """
 
     log_probs: torch.Tensor
     pooled: torch.Tensor
     projected: tuple
+    distilled: torch.Tensor | None = None
 
 
 class LungSoundModel(nn.Module):
@@ -44,6 +47,8 @@ class LungSoundModel(nn.Module):
         (B, D) features to (B, C) log-probabilities: a ``LogClassifier``.
     projector : torch.nn.Module, optional
         (B, D) to (B, D); needed only where plans are given.
+    distillation_head : torch.nn.Module, optional
+        (B, D) to a teacher's (B, E); used in training only.
 
     Example
     -------
@@ -59,11 +64,18 @@ class LungSoundModel(nn.Module):
     torch.Size([2, 4])
     """
 
-    def __init__(self, encoder: Encoder, classifier: nn.Module, projector: nn.Module | None = None):
+    def __init__(
+        self,
+        encoder: Encoder,
+        classifier: nn.Module,
+        projector: nn.Module | None = None,
+        distillation_head: nn.Module | None = None,
+    ):
         super().__init__()
         self.encoder = encoder
         self.classifier = classifier
         self.projector = projector
+        self.distillation_head = distillation_head
 
     def forward(self, feats, plans=(), one_pass=True):
         """Classify the clean sounds and project each of their mixed views.
@@ -96,4 +108,6 @@ class LungSoundModel(nn.Module):
             pooled, *mixed = self.encoder.encode(torch.cat(views)).chunk(len(views))
         else:
             pooled, *mixed = (self.encoder.encode(view) for view in views)
-        return ModelOutput(self.classifier(pooled), pooled, tuple(self.projector(view) for view in mixed))
+        projected = tuple(self.projector(view) for view in mixed)
+        distilled = self.distillation_head(pooled) if self.training and self.distillation_head is not None else None
+        return ModelOutput(self.classifier(pooled), pooled, projected, distilled)

@@ -126,6 +126,8 @@ class Settings(BaseModel):
     stop_gradient: Annotated[str, _one_of(STOP_GRADIENTS)]
     contrastive_loss: Built
     class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
+    teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")]
+    distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")]
     one_pass: Switch
 
     number_of_epochs: Count

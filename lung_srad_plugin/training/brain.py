@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
+from lung_srad_plugin.nn.distillation import distillation_loss
 from lung_srad_plugin.nn.patch_mix import draw_patch_mix
 from lung_srad_plugin.training.distributed import true_in_all_processes
 from lung_srad_plugin.training.sampler import EpochSampler
@@ -94,6 +95,10 @@ class LungSoundBrain(sb.Brain):
             loss = self.hparams.contrastive_loss(output.pooled, projected, plan.lam, plan.index, targets)
             losses[f"contrastive_{axis}"] = loss
             total = total + alpha * loss
+        if output.distilled is not None:
+            loss = distillation_loss(output.distilled, batch.teacher.data)
+            losses["distillation"] = loss
+            total = total + self.hparams.distillation_weight * loss
         self._record(stage, batch.id, targets, output.log_probs.detach(), {"loss": total, **losses})
         return total
 

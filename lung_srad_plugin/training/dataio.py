@@ -4,7 +4,7 @@ from speechbrain.dataio.dataset import DynamicItemDataset
 from speechbrain.utils.data_pipeline import provides, takes
 
 
-def make_dataset(rows, feature_cache, label_encoder):
+def make_dataset(rows, feature_cache, label_encoder, teacher=None):
     """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (an index) of each cycle.
 
     Arguments
@@ -15,6 +15,8 @@ def make_dataset(rows, feature_cache, label_encoder):
         What turns a cycle into features.
     label_encoder : CategoricalEncoder
         What turns a label into an index.
+    teacher : TeacherTable, optional
+        Adds ``teacher`` (E,), its embedding of each cycle.
     """
 
     @takes("wav", "start", "stop")
@@ -28,4 +30,12 @@ def make_dataset(rows, feature_cache, label_encoder):
         return label_encoder.encode_label(label, allow_unk=False)
 
     data = {row["ID"]: {key: row[key] for key in ("wav", "start", "stop", "label")} for row in rows}
-    return DynamicItemDataset(data, [features, target], ["id", "feats", "target"])
+    if teacher is None:
+        return DynamicItemDataset(data, [features, target], ["id", "feats", "target"])
+
+    @takes("wav", "start", "stop")
+    @provides("teacher")
+    def embedding(wav, start, stop):
+        return teacher({"wav": wav, "start": start, "stop": stop})
+
+    return DynamicItemDataset(data, [features, target, embedding], ["id", "feats", "target", "teacher"])

@@ -21,6 +21,7 @@ from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.metrics.metrics import score_intervals
 from lung_srad_plugin.metrics.validation_fit import fit_on_validation, nothing_fitted
+from lung_srad_plugin.nn.distillation import DistillationHead, TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.runs.command_line import read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
@@ -75,6 +76,9 @@ def train(arguments):
     run_on_main(fill_cache, args=[hparams["feature_cache"], rows])
     label_encoder = make_label_encoder(hparams["labels"])
     datasets = {part: make_dataset(rows[part], hparams["feature_cache"], label_encoder) for part in rows}
+    if hparams["teacher"] is not None:
+        teacher = add_teacher(hparams, rows["train"])
+        datasets["train"] = make_dataset(rows["train"], hparams["feature_cache"], label_encoder, teacher)
     counts = Counter(row["label"] for row in rows["train"])
     hparams["class_weights"] = class_weights(
         {label: counts[label] for label in hparams["labels"]}, hparams["class_weighting"]
@@ -159,6 +163,16 @@ def load_manifests(hparams):
 def fill_cache(feature_cache, rows):
     """Compute the features of all parts before training, so that no epoch waits for them."""
     feature_cache.fill([row for part in rows.values() for row in part])
+
+
+def add_teacher(hparams, rows):
+    """Read the teacher's table, standardise it by the training rows, and give the model a head for its embeddings."""
+    teacher = TeacherTable(hparams["teacher"])
+    teacher.standardize(rows)
+    head = DistillationHead(hparams["embedding_model"].embedding_dim, teacher.size)
+    hparams["model"].distillation_head = head
+    hparams["checkpointer"].add_recoverable("distillation_head", head)
+    return teacher
 
 
 def evaluate_selections(brain, datasets, rows, valid_is_test):

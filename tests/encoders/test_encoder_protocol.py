@@ -129,7 +129,7 @@ def test_configuration_makes_the_same_encoder(encoder, feats):
 def test_configuration_is_a_copy_without_what_one_machine_needs():
     encoder = DASSEncoder([1, 2], [8, 16], 0.1, scan_backend="reference", gradient_checkpointing=True)
     encoder.configuration()["depths"].append(5)
-    assert encoder.configuration() == {"depths": [1, 2], "dims": [8, 16], "drop_path_rate": 0.1}
+    assert encoder.configuration() == {"depths": [1, 2], "dims": [8, 16], "drop_path_rate": 0.1, "norm": "layer"}
 
 
 def test_starting_weights_are_loaded_by_the_encoder(tmp_path, feats):

@@ -5,6 +5,7 @@ from torch import nn
 
 from lung_srad_plugin.encoders.dass.encoder import DASSEncoder
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.nn.distillation import DistillationHead
 from lung_srad_plugin.nn.heads import LogClassifier, Projector
 from lung_srad_plugin.nn.losses import PatchMixContrastiveLoss
 from lung_srad_plugin.nn.model import LungSoundModel, ModelOutput
@@ -122,9 +123,17 @@ def test_clean_answers_do_not_see_the_mixing():
 def test_output_is_a_tuple_of_tensors():
     output = build(ConvEncoder)(feats(), draw(4))
     assert isinstance(output, tuple)
-    assert ModelOutput._fields == ("log_probs", "pooled", "projected")
-    leaves, _ = torch.utils._pytree.tree_flatten(output)
+    assert ModelOutput._fields == ("log_probs", "pooled", "projected", "distilled")
+    leaves, _ = torch.utils._pytree.tree_flatten(output[:3])
     assert [tuple(leaf.shape) for leaf in leaves] == [(4, 4), (4, 8), (4, 8), (4, 8)]
+    assert output.distilled is None
+
+
+def test_distillation_head_sees_clean_features_in_training_only():
+    model = LungSoundModel(ConvEncoder(), LogClassifier(8, 4), distillation_head=DistillationHead(8, 5))
+    output = model(feats())
+    assert torch.equal(output.distilled, model.distillation_head(output.pooled))
+    assert model.eval()(feats()).distilled is None
 
 
 def test_plans_without_projector_are_refused():

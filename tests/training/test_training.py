@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import yaml
 from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
-from lung_srad_plugin import DASSEncoder, LungSRADError
+from lung_srad_plugin import CLASSES, DASSEncoder, LungSRADError, read_manifest
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.training.recipe import main, train
 from lung_srad_plugin.training.resume import check_resumable
@@ -147,6 +148,35 @@ def test_run_learns_the_toy_data(data, tmp_path):
     plain = {"spec_augment_probability": 0.0, "alpha_time": 0, "alpha_frequency": 0, "report_train": True}
     results = train(toy_arguments(data, tmp_path, number_of_epochs=25, lr=0.006, warmup_epochs=2, **plain))
     assert results["selected"]["last"]["train"]["4class"]["score"] >= 75
+
+
+def write_teacher(data, path):
+    """Write a teacher that embeds each training cycle as its class, and return the path."""
+    rows = read_manifest(data / "train.csv", data_root=data)
+    embedding = np.eye(4)[[CLASSES.index(row["label"]) for row in rows]]
+    names = [Path(row["wav"]).stem for row in rows]
+    times = {key: [row[key] for row in rows] for key in ("start", "stop")}
+    np.savez(path, embedding=embedding, recording=names, **times)
+    return path
+
+
+def test_distillation_joins_the_loss_and_resumes(data, tmp_path):
+    teacher = {"teacher": write_teacher(data, tmp_path / "teacher.npz"), "alpha_time": 0.0, "alpha_frequency": 0.0}
+    train(toy_arguments(data, tmp_path / "whole", **teacher))
+    history = json.loads((tmp_path / "whole" / "results.json").read_text(encoding="utf-8"))["history"]
+    losses = [entry["train"] for entry in history]
+    for loss in losses:
+        assert loss["loss"] == pytest.approx(loss["cross_entropy"] + loss["distillation"], rel=1e-5)
+    assert losses[-1]["distillation"] < losses[0]["distillation"]
+    (checkpoint,) = (path for path in (tmp_path / "whole" / "save").iterdir() if _epoch(path) == 3)
+    assert torch.load(checkpoint / "distillation_head.ckpt", weights_only=True)["linear.weight"].shape == (4, 16)
+    assert train(toy_arguments(data, tmp_path / "whole", **teacher))["selected"]["last"]["epoch"] == 3
+
+
+def test_a_teacher_without_the_training_cycles_is_refused(data, tmp_path, capsys):
+    np.savez(tmp_path / "t.npz", embedding=np.eye(2), recording=["a", "b"], start=[0, 0], stop=[1, 1])
+    assert main(toy_arguments(data, tmp_path / "run", teacher=tmp_path / "t.npz")) == 2
+    assert "24 of 24 cycles" in capsys.readouterr().err
 
 
 def test_killed_run_resumes_to_the_same_weights(run, data, tmp_path):
