@@ -38,7 +38,7 @@ class Flaw:
     Arguments
     ---------
     kind : str
-        ``clipping``, ``silence``, ``constant``, ``offset``, ``quiet`` or ``truncated``.
+        ``clipping``, ``silence``, ``constant``, ``channel``, ``offset``, ``quiet`` or ``truncated``.
     message : str
         In one sentence.
     start, end : float or None
@@ -49,6 +49,46 @@ class Flaw:
     message: str
     start: float | None = None
     end: float | None = None
+
+
+class ChannelChecks:
+    """Find channels without a signal, which make the average of all channels quieter.
+
+    Arguments
+    ---------
+    channels : int
+        Of the recording.
+
+    Example
+    -------
+    >>> checks = ChannelChecks(2)
+    >>> checks.add(np.array([[0.1, 0.0], [-0.1, 0.0]]))
+    >>> [flaw.message for flaw in checks.flaws()]
+    ['channel 2 of 2 has no signal from beginning to end; the average of the channels includes it']
+    """
+
+    def __init__(self, channels):
+        self._lowest = np.full(channels, np.inf)
+        self._highest = np.full(channels, -np.inf)
+
+    def add(self, block):
+        """Take the next samples (N, channels)."""
+        if len(block):
+            self._lowest = np.minimum(self._lowest, block.min(axis=0))
+            self._highest = np.maximum(self._highest, block.max(axis=0))
+
+    def flaws(self):
+        """Return one flaw for each channel that never moved; where none did, ``InputChecks`` refuses the recording."""
+        channels = len(self._lowest)
+        dead = np.flatnonzero(self._highest - self._lowest <= STILL)
+        return tuple(
+            Flaw(
+                "channel",
+                f"channel {index + 1} of {channels} has no signal from beginning to end; the average of the channels "
+                "includes it",
+            )
+            for index in (dead if channels > 1 else ())
+        )
 
 
 class InputChecks:
@@ -113,7 +153,8 @@ class InputChecks:
         self._peak = max(self._peak, float(np.abs(block).max()))
         self._total += float(block.sum(dtype=np.float64))
         self._add_clipping(np.abs(block) >= FULL_SCALE)
-        self._add_stills(block)
+        with np.errstate(over="ignore"):  # of differences between huge samples
+            self._add_stills(block)
         self.samples += len(block)
 
     def _add_clipping(self, at_limit):

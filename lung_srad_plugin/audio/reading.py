@@ -1,12 +1,12 @@
 """Reading a recording: one channel, at the wanted sample rate."""
 
 import math
-import os
 from pathlib import Path
 
 import soundfile
 import torch
 
+from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
 
 # Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
@@ -19,7 +19,7 @@ def load_recording(path, sample_rate=16000):
     Arguments
     ---------
     path : str or Path
-        An audio file that libsndfile reads. Several channels are averaged.
+        An audio file that libsndfile reads, or what else ``audio_source`` takes. Several channels are averaged.
     sample_rate : int
         Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
 
@@ -41,15 +41,13 @@ def load_recording(path, sample_rate=16000):
     >>> load_recording(path).shape
     torch.Size([16000])
     """
-    path = Path(os.fspath(path))
-    if not path.is_file():
-        raise LungSRADError(f"{path}: no such audio file")
-    try:
-        samples, native_rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise LungSRADError(
-            f"{path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
-        ) from error
+    source = audio_source(path)
+    with source.open_audio() as file:
+        native_rate = file.samplerate
+        try:
+            samples = file.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise LungSRADError(f"{path}: cannot be read as audio to its end ({error})") from error
     if len(samples) == 0:
         raise LungSRADError(f"{path}: the audio file holds no samples")
     recording = torch.from_numpy(samples).mean(dim=1)

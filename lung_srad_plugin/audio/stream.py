@@ -4,16 +4,15 @@
 """
 
 import math
-import os
-from pathlib import Path
 
 import soundfile
 import torch
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
-from lung_srad_plugin.audio.quality import MIN_SECONDS, InputChecks
+from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
 from lung_srad_plugin.audio.reading import resampling_ratio
-from lung_srad_plugin.audio.riff import missing_bytes
+from lung_srad_plugin.audio.source import audio_source
+from lung_srad_plugin.audio.truncation import find_truncation
 from lung_srad_plugin.errors import LungSRADError
 
 BLOCK_SECONDS = 4.0
@@ -24,13 +23,15 @@ class RecordingStream:
 
     Arguments
     ---------
-    path : str or Path
-        An audio file that libsndfile reads. Several channels are averaged.
+    recording : str, Path or AudioSource
+        An audio file that libsndfile reads, or what else ``audio_source`` takes. Several channels are averaged.
     sample_rate : int
         Wanted, in Hz.
 
     Attributes
     ----------
+    name : str
+        What messages call the recording.
     native_rate, channels : int
         As in the file.
     samples : int
@@ -38,7 +39,7 @@ class RecordingStream:
     duration : float
         Length in seconds.
     checks : InputChecks
-        Has seen what was read so far.
+        Of what was read so far.
 
     Raises
     ------
@@ -57,33 +58,36 @@ class RecordingStream:
     [16000, 40000]
     """
 
-    def __init__(self, path, sample_rate=16000):
-        self.path = Path(os.fspath(path))
+    def __init__(self, recording, sample_rate=16000):
+        self.source = audio_source(recording)
+        self.name = self.source.name
         self.sample_rate = sample_rate
-        with self._open() as file:
+        with self.source.open_audio() as file:
             self.native_rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
-        self.checks = InputChecks(self.path, self.native_rate)
+        self.checks = InputChecks(self.name, self.native_rate)
+        self._channel_checks = ChannelChecks(self.channels)
         if self.frames == 0:
-            raise LungSRADError(f"{self.path}: the audio file holds no samples")
+            raise LungSRADError(f"{self.name}: the audio file holds no samples")
         self.duration = self.frames / self.native_rate
         if self.duration < MIN_SECONDS:
             raise LungSRADError(
-                f"{self.path}: lasts {self.duration:.3f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
+                f"{self.name}: lasts {self.duration:.3f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
                 "cycle that a model has learned from"
             )
-        self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.path)
+        self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.name)
         self.samples = math.ceil(self.frames * self._new / self._old)
-        self.missing_bytes = missing_bytes(self.path)
+        with self.source.open_bytes() as file:
+            self._truncation = find_truncation(file)
 
-    def _open(self):
-        if not self.path.is_file():
-            raise LungSRADError(f"{self.path}: no such audio file")
-        try:
-            return soundfile.SoundFile(self.path)
-        except (soundfile.SoundFileError, OSError) as error:
-            raise LungSRADError(
-                f"{self.path}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
-            ) from error
+    def flaws(self):
+        """Return what the input checks found in what was read; all of it must have been, see ``InputChecks.flaws``.
+
+        Returns
+        -------
+        tuple of Flaw
+        """
+        flaws = self.checks.flaws() + self._channel_checks.flaws()
+        return flaws if self._truncation is None else (*flaws, Flaw("truncated", self._truncation))
 
     def blocks(self):
         """Yield the recording from start to end, (samples,) float32 each."""
@@ -99,19 +103,20 @@ class RecordingStream:
         """Yield one channel at the file's own rate; each but the last has a whole number of resampling steps."""
         size = self._old * math.ceil(BLOCK_SECONDS * self.native_rate / self._old)
         read = 0
-        with self._open() as file:
+        with self.source.open_audio() as file:
             while read < self.frames:
                 try:
                     block = file.read(size, dtype="float32", always_2d=True)
                 except soundfile.SoundFileError as error:
                     second = read / self.native_rate
-                    raise LungSRADError(f"{self.path}: breaks off after {second:.2f} s ({error})") from error
+                    raise LungSRADError(f"{self.name}: breaks off after {second:.2f} s ({error})") from error
                 if len(block) == 0:
                     raise LungSRADError(
-                        f"{self.path}: its header promises {self.duration:.2f} s, but it ends after "
+                        f"{self.name}: its header promises {self.duration:.2f} s, but it ends after "
                         f"{read / self.native_rate:.2f} s; take the complete file"
                     )
                 read += len(block)
+                self._channel_checks.add(block)
                 mono = torch.from_numpy(block).mean(dim=1)
                 self.checks.add(mono.numpy())
                 yield mono

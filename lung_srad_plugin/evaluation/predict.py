@@ -1,12 +1,13 @@
-"""What an exported model says of the cycles of a manifest, heard exactly as in training."""
+"""The predictions of an exported model for the cycles of a manifest, which it processes exactly as in training."""
 
-from itertools import groupby, islice
+from itertools import groupby
 
 import torch
 
 from lung_srad_plugin.audio.cycles import cut_cycle, fade, shape_cycle
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.evaluation.manifest_table import join_rows
+from lung_srad_plugin.inference.predict import Clip, predict
 from lung_srad_plugin.inference.windows import place_windows
 
 WINDOW_HOP = 0.5  # of the model's duration, between the starts of two windows
@@ -26,8 +27,9 @@ def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
     batch_size : int
         Cycles that go through the model at once.
     windows : bool
-        What happens to a cycle longer than the model's duration. False: it is cut, as in training. True: it is heard in
-        windows that overlap by half, and gets the mean of their probabilities; for recordings labelled as a whole.
+        What happens to a cycle longer than the model's duration. False: it is cut, as in training. True: it is
+        processed in windows that overlap by half, and gets the mean of their probabilities; for recordings labelled as
+        a whole.
     progress : callable, optional
         Called as ``progress(done, total)`` after each batch, in cycles.
 
@@ -36,43 +38,40 @@ def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
     PredictionTable
         In the order of the rows.
     """
-    by_recording = sorted(range(len(rows)), key=lambda place: (rows[place]["wav"], place))
+    by_recording = sorted(range(len(rows)), key=lambda index: (rows[index]["wav"], index))
     probabilities = torch.zeros(len(rows), len(classifier.labels), dtype=torch.float64)
-    parts = _parts(classifier, rows, by_recording, windows)
-    seen = set()
-    while batch := list(islice(parts, batch_size)):
-        answers = _classify(classifier, torch.stack([cycle for _, _, cycle in batch])).double().exp()
-        for (place, share, _), answer in zip(batch, answers, strict=True):
-            probabilities[place] += share * answer
-        seen.update(place for place, _, _ in batch)
+    started, parts = [], _parts(classifier, rows, by_recording, windows)
+
+    def clips():
+        for index, share, clip in parts:
+            started.append((index, share))
+            yield clip
+
+    done, seen = 0, set()
+    for batch in predict(classifier, clips(), batch_size):
+        answers = batch.log_probs.double().exp()
+        for (index, share), answer in zip(started[done:], answers, strict=True):
+            probabilities[index] += share * answer
+        seen.update(index for index, _ in started[done:])
+        done = len(started)
         if progress is not None:
             progress(len(seen), len(rows))
     return join_rows(rows, probabilities.log().numpy(), classifier.labels)
 
 
 def _parts(classifier, rows, order, windows):
-    """Yield (place of the row, weight, waveform) of all that is to be classified, decoding each recording once."""
+    """Yield (index of the row, weight, clip) of all that is to be classified, decoding each recording once."""
     rate, duration = classifier.sample_rate, classifier.window
-    for wav, places in groupby(order, key=lambda place: rows[place]["wav"]):
+    for wav, indices in groupby(order, key=lambda index: rows[index]["wav"]):
         recording = load_recording(wav, rate)
-        for place in places:
-            start, stop = rows[place]["start"], rows[place]["stop"]
+        for index in indices:
+            start, stop = rows[index]["start"], rows[index]["stop"]
+            name = f"{wav}, {start:.2f} to {stop:.2f} s"
             if not windows or stop - start <= duration:
-                yield place, 1.0, cut_cycle(recording, start, stop, duration, rate, name=wav)
+                yield index, 1.0, Clip(name, cut_cycle(recording, start, stop, duration, rate, name=wav))
                 continue
             cycle = fade(recording, rate)[int(start * rate) : int(stop * rate)]
             window = round(duration * rate)
             spans = place_windows(len(cycle), window, round(window * WINDOW_HOP))
             for begin, end in spans:
-                yield place, 1 / len(spans), shape_cycle(cycle[begin:end], duration, rate)
-
-
-@torch.no_grad()
-def _classify(classifier, waveforms):
-    """Return the log-probabilities (B, C) of shaped waveforms, on the CPU."""
-    mods = classifier.mods
-    with classifier.inference_ctx:
-        # The part of the front end that follows shaping, which must not be done twice.
-        feats = mods.compute_features.fbank(waveforms.to(classifier.device))
-        lens = torch.ones(len(feats), device=feats.device)
-        return mods.classifier(mods.embedding_model(mods.mean_var_norm(feats, lens), lens)).squeeze(1).float().cpu()
+                yield index, 1 / len(spans), Clip(name, shape_cycle(cycle[begin:end], duration, rate))

@@ -1,11 +1,7 @@
 """Classifying recordings with an exported model: one call, any recording."""
 
 import contextlib
-import os
 import tempfile
-from itertools import islice
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from hyperpyyaml import load_hyperpyyaml
@@ -14,13 +10,10 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.data_utils import split_path
 from speechbrain.utils.fetching import FetchConfig, FetchSource, LocalStrategy, fetch
-from speechbrain.utils.run_opts import RunOptions
 
-from lung_srad_plugin.audio.cycles import shape_cycle
 from lung_srad_plugin.audio.features import CycleFeatures
-from lung_srad_plugin.audio.quality import Flaw
 from lung_srad_plugin.audio.reading import load_recording
-from lung_srad_plugin.audio.stream import RecordingStream
+from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import (
     CONFIG,
@@ -32,31 +25,13 @@ from lung_srad_plugin.export.model_folder import (
     check_weights,
     read_config,
 )
-from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
+from lung_srad_plugin.inference.forking import check_process
 from lung_srad_plugin.inference.loading import obtain_model
-from lung_srad_plugin.inference.result import Classification, make_segment, summarize
-from lung_srad_plugin.inference.windows import merge_windows, place_windows
+from lung_srad_plugin.inference.predict import check_finite
+from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
+from lung_srad_plugin.inference.run_options import check_run_options
+from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
-
-PRECISIONS = ("fp32", "bf16", "fp16")
-
-
-class FileEmbeddings(NamedTuple):
-    """The encoder's view of a recording.
-
-    Arguments
-    ---------
-    spans : list of (float, float)
-        Start and end of each cycle or window, in seconds.
-    vectors : torch.Tensor
-        (N, D), on the CPU, one for each span.
-    flaws : tuple of Flaw
-        What the input checks found.
-    """
-
-    spans: list
-    vectors: torch.Tensor
-    flaws: tuple
 
 
 class LungSoundClassifier(EncoderClassifier):
@@ -81,12 +56,12 @@ class LungSoundClassifier(EncoderClassifier):
     sample_rate : int
         Of waveforms, in Hz.
     window : float
-        Seconds that the model hears at once.
+        Input length of the model in seconds.
     model_id : str
         Names the model in results.
     calibration : Calibration
-        Its ``temperature`` divides the log-probabilities to make them honest, fitted on validation cycles; where there
-        is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it, so that
+        Its ``temperature`` divides the log-probabilities so that probabilities match frequencies, fitted on
+        validation cycles; where there is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it, so that
         probabilities are those of training and of the stock class.
     operating_points : tuple of OperatingPoint
         Thresholds for calling a cycle abnormal, each with the temperature it was fitted at: see
@@ -104,7 +79,7 @@ class LungSoundClassifier(EncoderClassifier):
     HPARAMS_NEEDED = ("label_encoder", "sample_rate")
 
     def __init__(self, modules=None, hparams=None, run_opts=None, freeze_params=True):
-        super().__init__(modules, hparams, _check_run_opts(run_opts), freeze_params)
+        super().__init__(modules, hparams, check_run_options(run_opts), freeze_params)
         encoder = self.hparams.label_encoder
         self.labels = tuple(str(encoder.ind2lab[index]) for index in range(len(encoder)))
         self.sample_rate = self.hparams.sample_rate
@@ -173,7 +148,7 @@ class LungSoundClassifier(EncoderClassifier):
         ...
         lung_srad_plugin.errors.LungSRADError: ./no/such/folder: no such folder; expected a model ...
         """
-        run_opts = _check_run_opts(run_opts)
+        run_opts = check_run_options(run_opts)
         fetch_config = FetchConfig() if fetch_config is None else fetch_config
         with contextlib.ExitStack() as stack:
             place = savedir
@@ -196,9 +171,9 @@ class LungSoundClassifier(EncoderClassifier):
 
         Arguments
         ---------
-        wavs : torch.Tensor
-            (B, samples) or (samples,), one channel, at ``self.sample_rate``. Each is treated as a recording: faded at
-            both ends, then repeated or cut to the model's duration.
+        wavs : torch.Tensor or numpy array
+            (B, samples) or (samples,), floats of one channel, at ``self.sample_rate``. Each is treated as a recording:
+            faded at both ends, then repeated or cut to the model's duration.
         wav_lens : torch.Tensor, optional
             (B,) lengths relative to the longest; what lies behind them is padding and is left out.
         normalize : bool
@@ -211,15 +186,17 @@ class LungSoundClassifier(EncoderClassifier):
         LungSRADError
             Where the shape, the lengths, the values or the sample rate do not fit.
         """
-        wavs = self._check_waveforms(wavs, sample_rate)
-        lengths = self._check_lengths(wavs, wav_lens)
+        check_process()
+        wavs = check_waveforms(wavs, sample_rate, self.sample_rate).to(self.device)
+        lengths = check_lengths(wav_lens, *wavs.shape)
         with self.inference_ctx:
             if len(set(lengths)) == 1:
                 feats = self.mods.compute_features(wavs[:, : lengths[0]])
             else:
                 clips = zip(wavs, lengths, strict=True)
                 feats = torch.cat([self.mods.compute_features(wav[None, :length]) for wav, length in clips])
-            embeddings = self._encode(feats)
+        embeddings = self.embed(feats)
+        check_finite([embeddings], [f"waveform {index}" for index in range(len(wavs))], wavs)
         if normalize:
             embeddings = self.hparams.mean_var_norm_emb(embeddings, torch.ones(len(embeddings), device=self.device))
         return embeddings
@@ -236,7 +213,8 @@ class LungSoundClassifier(EncoderClassifier):
         text_lab : list of str
             Its name.
         """
-        out_prob = self._classify(self.encode_batch(wavs, wav_lens, sample_rate=sample_rate))
+        out_prob = self.classify_embeddings(self.encode_batch(wavs, wav_lens, sample_rate=sample_rate))
+        check_finite([out_prob], [f"waveform {index}" for index in range(len(out_prob))])
         score, index = out_prob.max(dim=-1)
         return out_prob, score, index, self.hparams.label_encoder.decode_torch(index)
 
@@ -250,17 +228,43 @@ class LungSoundClassifier(EncoderClassifier):
         savedir : str or Path, optional
             Where to put what is downloaded.
         """
-        return load_recording(_local_audio(path, savedir), self.sample_rate).to(self.device)
+        return load_recording(_fetch_source(path, savedir), self.sample_rate).to(self.device)
+
+    # ---- the two halves of the model ----
+
+    def embed(self, feats):
+        """Return the embeddings (B, 1, D) of log-mel features (B, T, F), on the model's device."""
+        lens = torch.ones(len(feats), device=feats.device)
+        with self.inference_ctx:
+            return self.mods.embedding_model(self.mods.mean_var_norm(feats, lens), lens)
+
+    def classify_embeddings(self, embeddings):
+        """Return the log-probabilities (B, C) of embeddings (B, 1, D), float32."""
+        with self.inference_ctx:
+            return self.mods.classifier(embeddings).squeeze(1).float()
 
     # ---- recordings ----
 
-    def classify_file(self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None, calibrated=False):
+    def classify_file(
+        self,
+        path,
+        cycles=None,
+        hop=4.0,
+        batch_size=2,
+        savedir=None,
+        progress=None,
+        calibrated=False,
+        sample_rate=None,
+        name=None,
+    ):
         """Classify a recording of any length, sample rate and number of channels.
 
         Arguments
         ---------
-        path : str, Path or FetchSource
-            A file that libsndfile reads (WAV, FLAC, OGG, MP3 and others), or a web address, which needs ``savedir``.
+        path : str, Path, bytes, binary file, numpy array, torch.Tensor or FetchSource
+            A file that libsndfile reads (WAV, FLAC, OGG, MP3 and others), or what is in one as bytes or as an open
+            file; samples, (samples,) or (samples, channels), floats with full scale at 1, with ``sample_rate``; or a
+            web address, which needs ``savedir``.
         cycles : str, Path or list of (float, float), optional
             What to classify: an ICBHI annotation file, or (start, end) pairs in seconds. None slides a window of the
             model's duration over the recording, and where windows overlap takes the mean of their probabilities.
@@ -276,6 +280,10 @@ class LungSoundClassifier(EncoderClassifier):
         calibrated : bool
             Divide the log-probabilities by the fitted temperature, which changes no class of a cycle or window but
             makes its probability an honest one, as far as the recordings are like the validation cycles.
+        sample_rate : int, optional
+            Of samples, in Hz. A file states its own.
+        name : str, optional
+            What results and messages call the recording; by default its path, or "recording" where it has none.
 
         Returns
         -------
@@ -286,56 +294,36 @@ class LungSoundClassifier(EncoderClassifier):
         Raises
         ------
         LungSRADError
-            Where the recording cannot be read or has nothing to classify, or a cycle does not lie within it.
-        """
-        temperature = self._temperature(calibrated)
-        stream, spans = self._open(path, cycles, hop, savedir)
-        log_probs = [self._classify(part).cpu() for part in self._embed(stream, spans, batch_size, progress)]
-        flaws = _flaws(stream)
-        heard, left_out = _drop_silent(spans, stream)
-        if not heard:
-            raise LungSRADError(f"{stream.path}: every cycle is silent or constant; expected cycles with sound in them")
-        probabilities = (torch.cat(log_probs).double() / temperature).softmax(dim=-1)[heard].tolist()
-        spans = [spans[place] for place in heard]
-        rate = self.sample_rate
-        if cycles is None:
-            segments = merge_windows(spans, probabilities, rate, self.labels)
-        else:
-            times = read_cycles(cycles)
-            segments = [
-                make_segment(*times[place], self.labels, row) for place, row in zip(heard, probabilities, strict=True)
-            ]
-            flaws += tuple(
-                Flaw(
-                    "silence", f"the cycle from {start:g} to {end:g} s has no sound and was not classified", start, end
-                )
-                for start, end in (times[place] for place in left_out)
-            )
-        return Classification(
-            file=str(path),
-            duration=stream.duration,
-            sample_rate=stream.native_rate,
-            channels=stream.channels,
-            model=self.model_id,
-            kind="timeline" if cycles is None else "cycles",
-            segments=tuple(segments),
-            summary=summarize(segments, self.labels),
-            flaws=flaws,
-        )
+            Where the recording cannot be read or has nothing to classify, a cycle does not lie within it, or the
+            model's result is not finite.
 
-    def encode_file(self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None):
+        Example
+        -------
+        >>> samples = numpy.zeros(16000)  # doctest: +SKIP
+        >>> model.classify_file(samples, sample_rate=4000, name="bed 3").summary.label  # doctest: +SKIP
+        'normal'
+        """
+        temperature = self._select_temperature(calibrated)
+        source = _fetch_source(path, savedir, sample_rate, name)
+        recording = cut_recording(self, source, cycles, hop)
+        return classify_recording(self, recording, batch_size, progress, temperature)
+
+    def encode_file(
+        self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None, sample_rate=None, name=None
+    ):
         """Return the embeddings of a recording's cycles or windows; arguments as for ``classify_file``.
 
         Returns
         -------
         FileEmbeddings
         """
-        stream, spans = self._open(path, cycles, hop, savedir)
-        vectors = [part.squeeze(1).float().cpu() for part in self._embed(stream, spans, batch_size, progress)]
-        times = [(begin / self.sample_rate, end / self.sample_rate) for begin, end in spans]
-        return FileEmbeddings(times if cycles is None else read_cycles(cycles), torch.cat(vectors), _flaws(stream))
+        recording = cut_recording(self, _fetch_source(path, savedir, sample_rate, name), cycles, hop)
+        vectors, _ = run_recording(self, recording, batch_size, progress)
+        return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
 
-    def _temperature(self, calibrated):
+    def _select_temperature(self, calibrated):
+        if not isinstance(calibrated, bool):
+            raise LungSRADError(f"calibrated={calibrated!r}; expected True or False")
         if not calibrated:
             return 1.0
         if self.calibration.temperature is None:
@@ -343,71 +331,6 @@ class LungSoundClassifier(EncoderClassifier):
                 f"{self.model_id} has no temperature: {self.calibration.reason}; classify without calibrated"
             )
         return self.calibration.temperature
-
-    def _open(self, path, cycles, hop, savedir):
-        """Return the recording and its (begin, end) spans in samples."""
-        stream = RecordingStream(_local_audio(path, savedir), self.sample_rate)
-        window = round(self.window * self.sample_rate)
-        if cycles is not None:
-            return stream, cycle_spans(read_cycles(cycles), stream.samples, self.sample_rate, window, stream.path)
-        return stream, place_windows(stream.samples, window, round(hop * self.sample_rate))
-
-    def _embed(self, stream, spans, batch_size, progress):
-        """Yield the embeddings (b, 1, D) of the spans, a batch at a time."""
-        if batch_size < 1:
-            raise LungSRADError(f"batch_size={batch_size}; expected at least 1")
-        cycles = (shape_cycle(part, self.window, self.sample_rate) for part in stream.cut(spans))
-        done = 0
-        while batch := list(islice(cycles, batch_size)):
-            yield self._embed_batch(torch.stack(batch))
-            done += len(batch)
-            if progress is not None:
-                progress(done, len(spans))
-
-    @torch.no_grad()
-    def _embed_batch(self, waveforms):
-        # Shaped already: the front end of the training follows, without the fade of whole recordings.
-        with self.inference_ctx:
-            return self._encode(self.mods.compute_features.fbank(waveforms.to(self.device)))
-
-    def _encode(self, feats):
-        lens = torch.ones(len(feats), device=feats.device)
-        return self.mods.embedding_model(self.mods.mean_var_norm(feats, lens), lens)
-
-    def _classify(self, embeddings):
-        with self.inference_ctx:
-            return self.mods.classifier(embeddings).squeeze(1).float()
-
-    def _check_waveforms(self, wavs, sample_rate):
-        if sample_rate is not None and sample_rate != self.sample_rate:
-            raise LungSRADError(
-                f"sample_rate={sample_rate}, but the model hears {self.sample_rate} Hz; resample the waveforms first, "
-                "or give the file to classify_file, which does"
-            )
-        if not isinstance(wavs, torch.Tensor) or not wavs.is_floating_point():
-            kind = wavs.dtype if isinstance(wavs, torch.Tensor) else type(wavs).__name__
-            raise LungSRADError(f"waveforms are {kind}; expected a tensor of floats, full scale at 1")
-        if wavs.dim() == 1:
-            wavs = wavs.unsqueeze(0)
-        if wavs.dim() != 2 or wavs.numel() == 0:
-            raise LungSRADError(
-                f"waveforms of shape {tuple(wavs.shape)}; expected (batch, samples) of one channel, not empty"
-            )
-        if not torch.isfinite(wavs).all():
-            raise LungSRADError("the waveforms hold NaN or infinite samples; expected finite ones")
-        return wavs.to(self.device).float()
-
-    def _check_lengths(self, wavs, wav_lens):
-        """Return the length of each waveform in samples."""
-        if wav_lens is None:
-            return [wavs.shape[1]] * len(wavs)
-        wav_lens = torch.as_tensor(wav_lens, dtype=torch.float64)
-        if wav_lens.shape != (len(wavs),) or not ((wav_lens > 0) & (wav_lens <= 1)).all():
-            raise LungSRADError(
-                f"wav_lens={wav_lens.tolist()}; expected {len(wavs)} lengths relative to the longest waveform, above 0 "
-                "and at most 1"
-            )
-        return [round(length) for length in (wav_lens * wavs.shape[1]).tolist()]
 
     # ---- device and precision ----
 
@@ -423,32 +346,6 @@ class LungSoundClassifier(EncoderClassifier):
         self.device, self.device_type = str(device), device.type
         precision = self.precision if self.precision != "fp32" else self.eval_precision
         self.inference_ctx = TorchAutocast(device_type=device.type, dtype=AMPConfig.from_name(precision).dtype)
-
-
-def _check_run_opts(run_opts):
-    """Return SpeechBrain's run options with device and precision checked; a device may be a ``torch.device``."""
-    if run_opts is None:
-        return None
-    if isinstance(run_opts, dict):
-        unknown = sorted(set(run_opts) - set(RunOptions().as_dict()))
-        if unknown:
-            raise LungSRADError(f"run_opts: {', '.join(unknown)} is unknown; expected for example device and precision")
-        options = dict(run_opts)
-        if "device" in options and options["device"] is not None:
-            options["device"] = str(options["device"])
-        run_opts = RunOptions.from_dictionary(options)
-    for name in ("precision", "eval_precision"):
-        if getattr(run_opts, name) not in PRECISIONS:
-            raise LungSRADError(
-                f"run_opts: {name} {getattr(run_opts, name)!r} is unknown; expected one of {', '.join(PRECISIONS)}"
-            )
-    if run_opts.device is not None:
-        try:
-            torch.empty(0, device=run_opts.device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA answers with an assertion
-            reason = str(error).splitlines()[0]
-            raise LungSRADError(f"run_opts: device {run_opts.device!r} cannot be used ({reason}); try 'cpu'") from None
-    return run_opts
 
 
 def _build(folder, hparams_file, overrides, overrides_must_match, config):
@@ -516,34 +413,17 @@ def _check_labels(path, labels):
         )
 
 
-def _local_audio(path, savedir):
-    """Return the path of a recording, downloaded first where it is a web address; the latest version of it."""
-    if not isinstance(path, FetchSource) and not str(path).startswith(("http:", "https:")):
-        return Path(os.fspath(path))
+def _fetch_source(recording, savedir, sample_rate=None, name=None):
+    """Return where a recording is read from; a web address is downloaded first, in its latest version."""
+    if not (
+        isinstance(recording, FetchSource) or (isinstance(recording, str) and recording.startswith(("http:", "https:")))
+    ):
+        return audio_source(recording, sample_rate, name)
     if savedir is None:
-        raise LungSRADError(f"{path}: to classify what is not on this machine, say where to put it: savedir=FOLDER")
-    source, name = split_path(path)
+        raise LungSRADError(f"{recording}: not on this machine; say where to put what is downloaded: savedir=FOLDER")
+    source, file = split_path(recording)
     try:
-        return fetch(name, source=source, savedir=savedir, fetch_config=FetchConfig(overwrite=True))
+        path = fetch(file, source=source, savedir=savedir, fetch_config=FetchConfig(overwrite=True))
     except (ValueError, OSError) as error:
-        raise LungSRADError(f"{path}: cannot be fetched ({error}); check the address and the network") from error
-
-
-def _flaws(stream):
-    flaws = stream.checks.flaws()
-    if stream.missing_bytes:
-        message = f"the file lacks {stream.missing_bytes} bytes of what its header promises: it was cut off"
-        flaws += (Flaw("truncated", message),)
-    return flaws
-
-
-def _drop_silent(spans, stream):
-    """Return the places of the spans with sound in them, and of those that lie within silence or a constant."""
-    scale = stream.sample_rate / stream.native_rate
-    stills = [(begin * scale, end * scale) for begin, end, _ in stream.checks.still_runs()]
-    heard, left_out = [], []
-    for place, (begin, end) in enumerate(spans):
-        # One sample of tolerance: the two rates do not share every edge.
-        silent = any(start <= begin + 1 and end - 1 <= stop for start, stop in stills)
-        (left_out if silent else heard).append(place)
-    return heard, left_out
+        raise LungSRADError(f"{recording}: cannot be fetched ({error}); check the address and the network") from error
+    return audio_source(path, sample_rate, name or str(recording))

@@ -1,6 +1,7 @@
 """The cycles that somebody asks for, as spans of samples."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from lung_srad_plugin.audio.bounds import check_bounds
@@ -39,6 +40,8 @@ def read_cycles(cycles):
             return [(cycle.start, cycle.stop) for cycle in read_annotation(path)]
         except UnicodeDecodeError:
             raise LungSRADError(f"{path}: not a text file; expected lines of 'start stop crackle wheeze'") from None
+    if not isinstance(cycles, Iterable):
+        raise LungSRADError(f"cycles={cycles!r}; expected an annotation file, pairs (start, end), or None for windows")
     pairs = []
     for cycle in cycles:
         try:

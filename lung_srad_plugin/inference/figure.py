@@ -1,10 +1,13 @@
-"""The picture of a classified recording: what was recorded, and what the model hears where."""
+"""The picture of a classified recording: the sound, and the model's probabilities over time."""
+
+from pathlib import PurePath
 
 import numpy as np
 
 from lung_srad_plugin.audio.features import kaldi_fbank
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.reporting.figures import COLOURS
+from lung_srad_plugin.utils.text import figure_text
 
 RATE = 16000
 COLUMNS = 1600  # about one for each pixel of the picture's width
@@ -16,7 +19,7 @@ LOWEST_HZ, HIGHEST_HZ = 100, 4000
 ABNORMAL = "#000000"
 
 
-def plot_timeline(result, path):
+def plot_timeline(result, recording):
     """Return a figure of a recording: waveform, mel spectrogram, and the probabilities over time.
 
     Crackle and wheeze differ in colour, in line style and in their name beside the line, so that colour-blind people
@@ -26,8 +29,8 @@ def plot_timeline(result, path):
     ---------
     result : Classification
         Of the recording.
-    path : str or Path
-        The recording; it is read again, in blocks.
+    recording : str, Path or AudioSource
+        The recording, or what else ``audio_source`` takes; it is read again, in blocks.
 
     Returns
     -------
@@ -35,7 +38,7 @@ def plot_timeline(result, path):
     """
     from matplotlib.figure import Figure
 
-    stream = RecordingStream(path, RATE)
+    stream = RecordingStream(recording, RATE)
     low, high, mels = _summarize(stream)
     figure = Figure(figsize=(11, 6.4), layout="constrained")
     wave, picture, curves, strip = figure.subplots(
@@ -44,8 +47,8 @@ def plot_timeline(result, path):
     summary = result.summary
     names = _curve_names(result)
     values = ", ".join(f"{name} {getattr(summary, name):.2f}" for name in names)
-    figure.suptitle(f"{stream.path.name}", fontsize=12, fontweight="bold", x=0.01, ha="left")
-    wave.set_title(f"whole recording: {summary.label} ({values})", fontsize=10, loc="left")
+    figure.suptitle(figure_text(PurePath(stream.name).name), fontsize=12, fontweight="bold", x=0.01, ha="left")
+    wave.set_title(f"whole recording: {figure_text(summary.label)} ({values})", fontsize=10, loc="left")
     _draw_waveform(wave, stream, low, high)
     _draw_spectrogram(picture, stream, mels)
     _draw_curves(curves, result, names)
@@ -58,7 +61,7 @@ def plot_timeline(result, path):
     strip.set_xlabel(_x_label(stream, result))
     hatched = " (hatched: there)" if any(flaw.start is not None for flaw in result.flaws) else ""
     notes = "; ".join(sorted({flaw.kind for flaw in result.flaws})) + hatched
-    footer = f"{result.model}. Research only, not a medical device."
+    footer = f"{figure_text(result.model)}. Research only, not a medical device."
     figure.supxlabel(f"input: {notes}.  {footer}" if notes else footer, fontsize=7, color="0.35", x=0.01, ha="left")
     return figure
 
@@ -152,7 +155,7 @@ def _steps(segments, name):
 def _draw_classes(axes, result):
     spare = ("#E69F00", "#56B4E9", "#F0E442", "#999999")  # the rest of Okabe and Ito's palette, for other labels
     labels = list(result.summary.probabilities)
-    colours = {label: COLOURS.get(label, spare[place % len(spare)]) for place, label in enumerate(labels)}
+    colours = {label: COLOURS.get(label, spare[index % len(spare)]) for index, label in enumerate(labels)}
     runs = []
     for segment in result.segments:
         if runs and runs[-1][2] == segment.label and runs[-1][1] == segment.start:
@@ -164,7 +167,16 @@ def _draw_classes(axes, result):
         # A character is about a hundredth of the width.
         if (end - start) / result.duration > 0.012 * len(label):
             ink = "white" if _luminance(colours[label]) < 0.18 else "black"
-            axes.text((start + end) / 2, 0.5, label, ha="center", va="center", fontsize=8, color=ink, weight="bold")
+            axes.text(
+                (start + end) / 2,
+                0.5,
+                figure_text(label),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=ink,
+                weight="bold",
+            )
     for edge in {start for start, _, _ in runs} | {end for _, end, _ in runs}:
         axes.axvline(edge, color="white", lw=1)
     axes.set_yticks([])
@@ -180,7 +192,7 @@ def _x_label(stream, result):
 
 def _luminance(colour):
     """Relative luminance of ``#rrggbb`` (WCAG 2.1); white text reads better on what is below 0.18, black above."""
-    channels = np.array([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) / 255
+    channels = np.array([int(colour[index : index + 2], 16) for index in (1, 3, 5)]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 

@@ -1,9 +1,30 @@
-"""Windows over a long recording, and how their answers become one timeline."""
+"""Windows over a long recording, and how their probabilities become one timeline."""
 
 from itertools import pairwise
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.result import make_segment
+
+
+def check_hop(hop: float, window: float) -> float:
+    """Return the seconds between the starts of two windows.
+
+    Raises
+    ------
+    LungSRADError
+        Where it is no number, not above 0, or leaves gaps between windows.
+
+    Example
+    -------
+    >>> check_hop(4, window=8.0)
+    4.0
+    """
+    if isinstance(hop, bool) or not isinstance(hop, (int, float)) or not 0 < hop <= window:
+        raise LungSRADError(
+            f"hop={hop!r}; expected seconds above 0 and at most {window:g}, the length of a window, or parts of the "
+            "recording would not be processed"
+        )
+    return float(hop)
 
 
 def place_windows(samples, window, hop):
@@ -23,11 +44,6 @@ def place_windows(samples, window, hop):
     -------
     list of (int, int)
 
-    Raises
-    ------
-    LungSRADError
-        Where the hop is not above 0, or leaves gaps between windows.
-
     Example
     -------
     >>> place_windows(21, window=8, hop=4)
@@ -35,11 +51,7 @@ def place_windows(samples, window, hop):
     >>> place_windows(5, window=8, hop=4)
     [(0, 5)]
     """
-    if not 0 < hop <= window:
-        raise LungSRADError(
-            f"a hop of {hop} samples for windows of {window}; expected more than 0 and at most the window, or parts of "
-            "the recording would not be heard"
-        )
+    hop = max(1, hop)  # of less than a sample, by rounding
     if samples <= window:
         return [(0, samples)]
     begins = list(range(0, samples - window + 1, hop))
@@ -77,11 +89,11 @@ def merge_windows(windows, probabilities, sample_rate, labels):
     for begin, end in pairwise(edges):
         while windows[first][1] <= begin:
             first += 1
-        covering, place = [], first
-        while place < len(windows) and windows[place][0] < end:
-            if windows[place][1] >= end:
-                covering.append(probabilities[place])
-            place += 1
+        covering, index = [], first
+        while index < len(windows) and windows[index][0] < end:
+            if windows[index][1] >= end:
+                covering.append(probabilities[index])
+            index += 1
         if covering:
             mean = [sum(column) / len(covering) for column in zip(*covering, strict=True)]
             segments.append(make_segment(begin / sample_rate, end / sample_rate, labels, mean))

@@ -105,6 +105,8 @@ FLAGGED = {
     "stuck part": (lambda path: write(path, stuck_part), {"constant"}),
     "cut off": (cut_off, {"truncated"}),
     "streamed, size unknown": (streamed, set()),
+    "dead channel": (lambda path: write(path, np.stack([sound(), np.zeros(24000)], 1)), {"channel"}),
+    "stuck channel": (lambda path: write(path, np.stack([np.full(24000, 0.25), sound()], 1)), {"channel", "offset"}),
     "eight channels": (lambda path: write(path, np.stack([sound()] * 8, 1)), set()),
     "192 kHz": (lambda path: write(path, sound(1, 192000), 192000), set()),
     "4 kHz": (lambda path: write(path, sound(2, 4000), 4000), set()),
@@ -212,9 +214,15 @@ def test_a_web_address_needs_a_place(classifier):
 
 
 BATCHES = {
-    "rate": ({"wavs": torch.zeros(1, 16000), "sample_rate": 4000}, "the model hears 16000 Hz"),
-    "integers": ({"wavs": torch.zeros(1, 16000, dtype=torch.int16)}, "expected a tensor of floats"),
-    "array": ({"wavs": np.zeros((1, 16000))}, "ndarray; expected a tensor"),
+    "rate": ({"wavs": torch.zeros(1, 16000), "sample_rate": 4000}, "the model processes 16000 Hz"),
+    "integers": (
+        {"wavs": torch.zeros(1, 16000, dtype=torch.int16)},
+        "int16; expected a tensor",
+    ),
+    "list": ({"wavs": [0.0, 0.1]}, "list; expected a tensor or numpy array"),
+    "integers in an array": ({"wavs": np.zeros((1, 16000), dtype=np.int16)}, "int16; expected"),
+    "infinite in float32": ({"wavs": np.full((1, 16000), 1e300)}, "NaN or infinite"),
+    "huge": ({"wavs": np.full((1, 16000), 1e38)}, "waveform 0: the model's result is not finite"),
     "channels": ({"wavs": torch.zeros(1, 16000, 2)}, r"shape \(1, 16000, 2\)"),
     "empty": ({"wavs": torch.zeros(1, 0)}, "not empty"),
     "not a number": ({"wavs": torch.full((1, 16000), torch.nan)}, "NaN"),

@@ -1,0 +1,117 @@
+"""The one loop that runs a model over waveforms, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.forking import check_process
+
+if TYPE_CHECKING:
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
+
+
+class Clip(NamedTuple):
+    """What the model processes at once.
+
+    Arguments
+    ---------
+    name : str
+        What messages call it.
+    waveform : torch.Tensor
+        (samples,) of the model's duration: cut out of a recording with its fades, and shaped.
+    """
+
+    name: str
+    waveform: torch.Tensor
+
+
+class BatchPredictions(NamedTuple):
+    """What the model computes for a batch of B clips, on the CPU.
+
+    Arguments
+    ---------
+    embeddings : torch.Tensor
+        (B, D) float32.
+    log_probs : torch.Tensor
+        (B, C) float32 log-probabilities.
+    """
+
+    embeddings: torch.Tensor
+    log_probs: torch.Tensor
+
+
+@torch.no_grad()
+def predict(
+    classifier: LungSoundClassifier, clips: Iterable[Clip], batch_size: int, progress: Callable | None = None
+) -> Iterator[BatchPredictions]:
+    """Run a model over clips, in their order.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    clips : iterable of Clip
+        Read a batch at a time.
+    batch_size : int
+        Clips that go through the model at once.
+    progress : callable, optional
+        Called with the number of clips done after each batch.
+
+    Yields
+    ------
+    BatchPredictions
+
+    Raises
+    ------
+    LungSRADError
+        Where the batch size is not a positive whole number, or a result is not finite.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise LungSRADError(f"batch_size={batch_size!r}; expected a whole number, at least 1")
+    check_process()
+    clips, done = iter(clips), 0
+    while batch := list(islice(clips, batch_size)):
+        waveforms = torch.stack([clip.waveform for clip in batch])
+        # Shaped already: the front end's filterbank follows, without the fades of whole recordings.
+        with classifier.inference_ctx:
+            feats = classifier.mods.compute_features.fbank(waveforms.to(classifier.device))
+        embeddings = classifier.embed(feats)
+        log_probs = classifier.classify_embeddings(embeddings)
+        predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu())
+        check_finite(predictions, [clip.name for clip in batch], waveforms)
+        yield predictions
+        done += len(batch)
+        if progress is not None:
+            progress(done)
+
+
+def check_finite(results: Iterable[torch.Tensor], names: list[str], waveforms: torch.Tensor | None = None) -> None:
+    """Refuse results that are NaN or infinite: they must never leave the program.
+
+    Arguments
+    ---------
+    results : iterable of torch.Tensor
+        (B, ...) each.
+    names : list of str
+        Of the B waveforms.
+    waveforms : torch.Tensor, optional
+        (B, samples), of which the message says how loud they are.
+
+    Raises
+    ------
+    LungSRADError
+        Naming the first waveform whose result is not finite.
+    """
+    for result in results:
+        bad = (~torch.isfinite(result)).flatten(1).any(dim=1)
+        if bad.any():
+            index = int(bad.nonzero()[0])
+            peak = "" if waveforms is None else f" (the loudest is {float(waveforms[index].abs().max()):.3g})"
+            raise LungSRADError(
+                f"{names[index]}: the model's result is not finite; expected samples with full scale at 1{peak}; if "
+                "they are so, the model's weights are at fault"
+            )

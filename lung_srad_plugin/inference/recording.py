@@ -1,0 +1,183 @@
+"""A whole recording through a model: cut into cycles or windows, run, and put together as one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from lung_srad_plugin.audio.cycles import shape_cycle
+from lung_srad_plugin.audio.quality import Flaw
+from lung_srad_plugin.audio.source import AudioSource
+from lung_srad_plugin.audio.stream import RecordingStream
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
+from lung_srad_plugin.inference.predict import Clip, predict
+from lung_srad_plugin.inference.result import Classification, make_segment, summarize
+from lung_srad_plugin.inference.windows import check_hop, merge_windows, place_windows
+
+if TYPE_CHECKING:
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
+
+
+class FileEmbeddings(NamedTuple):
+    """The embeddings of a recording.
+
+    Arguments
+    ---------
+    spans : list of (float, float)
+        Start and end of each cycle or window, in seconds.
+    vectors : torch.Tensor
+        (N, D), on the CPU, one for each span.
+    flaws : tuple of Flaw
+        What the input checks found.
+    """
+
+    spans: list
+    vectors: torch.Tensor
+    flaws: tuple
+
+
+class CutRecording(NamedTuple):
+    """A recording and what of it goes through the model.
+
+    Arguments
+    ---------
+    stream : RecordingStream
+    spans : list of (int, int)
+        Begin and end of each cycle or window in samples, sorted.
+    times : list of (float, float)
+        The same in seconds; of cycles, as they were given.
+    cycles : bool
+        Whether these are cycles that were asked for, instead of windows.
+    """
+
+    stream: RecordingStream
+    spans: list
+    times: list
+    cycles: bool
+
+
+def cut_recording(
+    classifier: LungSoundClassifier,
+    source: AudioSource,
+    cycles: str | Path | Iterable | None,
+    hop: float,
+) -> CutRecording:
+    """Open a recording and decide which parts of it go through the model; nothing but its header is read.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    source : AudioSource
+    cycles, hop
+        As for ``LungSoundClassifier.classify_file``.
+
+    Raises
+    ------
+    LungSRADError
+        Where the recording cannot be read, or cycles or hop do not fit it.
+    """
+    rate = classifier.sample_rate
+    window = round(classifier.window * rate)
+    hop = check_hop(hop, classifier.window)
+    times = None if cycles is None else read_cycles(cycles)
+    stream = RecordingStream(source, rate)
+    if times is not None:
+        return CutRecording(stream, cycle_spans(times, stream.samples, rate, window, stream.name), times, True)
+    spans = place_windows(stream.samples, window, round(hop * rate))
+    return CutRecording(stream, spans, [(begin / rate, end / rate) for begin, end in spans], False)
+
+
+def run_recording(
+    classifier: LungSoundClassifier, recording: CutRecording, batch_size: int, progress: Callable | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the embeddings (N, D) and log-probabilities (N, C) of a recording's N cycles or windows.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    recording : CutRecording
+    batch_size, progress
+        As for ``LungSoundClassifier.classify_file``.
+    """
+    total = len(recording.spans)
+    report = None if progress is None else (lambda done: progress(done, total))
+    batches = list(predict(classifier, _clips(classifier, recording), batch_size, report))
+    return torch.cat([batch.embeddings for batch in batches]), torch.cat([batch.log_probs for batch in batches])
+
+
+def classify_recording(
+    classifier: LungSoundClassifier,
+    recording: CutRecording,
+    batch_size: int,
+    progress: Callable | None,
+    temperature: float,
+) -> Classification:
+    """Classify the cycles or windows of a recording.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    recording : CutRecording
+    batch_size, progress
+        As for ``LungSoundClassifier.classify_file``.
+    temperature : float
+        Divides the log-probabilities.
+
+    Raises
+    ------
+    LungSRADError
+        Where the samples cannot be decoded, or there is no sound in any cycle.
+    """
+    _, log_probs = run_recording(classifier, recording, batch_size, progress)
+    stream = recording.stream
+    flaws = stream.flaws()
+    with_sound, silent = _sort_by_sound(recording.spans, stream)
+    if not with_sound:
+        raise LungSRADError(f"{stream.name}: every cycle is silent or constant; expected cycles with sound in them")
+    probabilities = (log_probs.double() / temperature).softmax(dim=-1)[with_sound].tolist()
+    times, labels = recording.times, classifier.labels
+    if recording.cycles:
+        segments = [make_segment(*times[i], labels, row) for i, row in zip(with_sound, probabilities, strict=True)]
+        flaws += tuple(_silent_cycle(*times[i]) for i in silent)
+    else:
+        spans = [recording.spans[i] for i in with_sound]
+        segments = merge_windows(spans, probabilities, classifier.sample_rate, labels)
+    return Classification(
+        file=stream.name,
+        duration=stream.duration,
+        sample_rate=stream.native_rate,
+        channels=stream.channels,
+        model=classifier.model_id,
+        kind="cycles" if recording.cycles else "timeline",
+        segments=tuple(segments),
+        summary=summarize(segments, labels),
+        flaws=flaws,
+    )
+
+
+def _clips(classifier, recording):
+    parts = recording.stream.cut(recording.spans)
+    for (start, end), part in zip(recording.times, parts, strict=True):
+        name = f"{recording.stream.name}, {start:.2f} to {end:.2f} s"
+        yield Clip(name, shape_cycle(part, classifier.window, classifier.sample_rate))
+
+
+def _silent_cycle(start, end):
+    message = f"the cycle from {start:g} to {end:g} s has no sound and was not classified"
+    return Flaw("silence", message, start, end)
+
+
+def _sort_by_sound(spans, stream):
+    """Return the indices of the spans with sound in them, and of those that lie within silence or a constant."""
+    scale = stream.sample_rate / stream.native_rate
+    stills = [(begin * scale, end * scale) for begin, end, _ in stream.checks.still_runs()]
+    with_sound, silent = [], []
+    for index, (begin, end) in enumerate(spans):
+        # One sample of tolerance: the two rates do not share every edge.
+        still = any(start <= begin + 1 and end - 1 <= stop for start, stop in stills)
+        (silent if still else with_sound).append(index)
+    return with_sound, silent
