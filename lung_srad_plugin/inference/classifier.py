@@ -60,9 +60,9 @@ class LungSoundClassifier(EncoderClassifier):
     model_id : str
         Names the model in results.
     calibration : Calibration
-        Its ``temperature`` divides the log-probabilities so that probabilities match frequencies, fitted on
-        validation cycles; where there is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it, so that
-        probabilities are those of training and of the stock class.
+        Its ``temperature`` divides the log-probabilities so that probabilities match frequencies, fitted on validation
+        cycles; where there is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it,
+        so that probabilities are those of training and of the stock class.
     operating_points : tuple of OperatingPoint
         Thresholds for calling a cycle abnormal, each with the temperature it was fitted at: see
         ``select_operating_point``.

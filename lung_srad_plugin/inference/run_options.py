@@ -1,10 +1,10 @@
 """Device and precision of a model: SpeechBrain's run options, checked."""
 
-import torch
 from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.precisions import PRECISIONS
+from lung_srad_plugin.utils.devices import check_device
 
 
 def check_run_options(run_opts: dict | RunOptions | None) -> RunOptions | None:
@@ -26,7 +26,7 @@ def check_run_options(run_opts: dict | RunOptions | None) -> RunOptions | None:
 
     Example
     -------
-    >>> check_run_options({"device": torch.device("cpu"), "precision": "bf16"}).precision
+    >>> check_run_options({"device": "cpu", "precision": "bf16"}).precision
     'bf16'
     """
     if run_opts is None:
@@ -48,8 +48,7 @@ def check_run_options(run_opts: dict | RunOptions | None) -> RunOptions | None:
             )
     if run_opts.device is not None:
         try:
-            torch.empty(0, device=run_opts.device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA answers with an assertion
-            reason = str(error).splitlines()[0]
-            raise LungSRADError(f"run_opts: device {run_opts.device!r} cannot be used ({reason}); try 'cpu'") from None
+            check_device(run_opts.device)
+        except LungSRADError as error:
+            raise LungSRADError(f"run_opts: {error}") from None
     return run_opts
