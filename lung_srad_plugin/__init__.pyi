@@ -13,10 +13,12 @@ from .audio.spec_augment import SpecAugment as SpecAugment
 from .audio.spec_augment import apply_spec_augment as apply_spec_augment
 from .audio.spec_augment import draw_spec_augment as draw_spec_augment
 from .datasets.icbhi.prepare import prepare_icbhi as prepare_icbhi
+from .datasets.kauh.prepare import prepare_kauh as prepare_kauh
 from .datasets.manifests import read_manifest as read_manifest
 from .datasets.manifests import validate_manifest as validate_manifest
 from .datasets.manifests import validate_manifests as validate_manifests
 from .datasets.manifests import write_manifest as write_manifest
+from .datasets.sprsound.prepare import prepare_sprsound as prepare_sprsound
 from .datasets.synthetic.folder import synthesize_icbhi as synthesize_icbhi
 from .encoders.dass.checkpoint import load_dass_checkpoint as load_dass_checkpoint
 from .encoders.dass.encoder import DASSEncoder as DASSEncoder

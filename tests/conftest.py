@@ -56,3 +56,9 @@ def icbhi_annotations():
 def kauh_folder():
     """108 KAUH recordings: 36 subjects under three filters."""
     return shared_path("data", "kauh")
+
+
+@pytest.fixture(scope="session")
+def sprsound_folder():
+    """The complete SPRSound 2022 set, recordings as flac."""
+    return shared_path("data", "sprsound")

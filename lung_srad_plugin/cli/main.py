@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.cli.datasets import datasets, prepare_kauh, prepare_sprsound
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.version import __version__
 
@@ -115,6 +116,11 @@ def prepare(
         seed=seed,
         strict=strict is Answer.true,
     )
+
+
+app.command()(datasets)
+app.command()(prepare_sprsound)
+app.command()(prepare_kauh)
 
 
 @app.command()
@@ -243,25 +249,6 @@ def split_sources(paths):
             "at most one manifest"
         )
     return sources, manifest
-
-
-class Mixed(str, Enum):
-    """What KAUH recordings labelled I C B and I C E W are."""
-
-    both = "both"
-    leave_out = "leave_out"
-
-
-@app.command()
-def prepare_kauh(
-    data_folder: Annotated[Path, typer.Argument(help="The KAUH download, unpacked.")],
-    save_folder: Annotated[Path, typer.Argument(help="Where to write kauh.csv and labels_map.json.")],
-    mixed: Annotated[Mixed, typer.Option(help="What recordings labelled I C B and I C E W are.")],
-):
-    """Write a manifest of the KAUH recordings and the mapping of their labels, for evaluation."""
-    from lung_srad_plugin.datasets.kauh import prepare_kauh as run_preparation
-
-    run_preparation(data_folder, save_folder, mixed.value)
 
 
 @app.command()

@@ -88,7 +88,7 @@ def print_summary(summary: dict, title: str) -> None:
     console = Console()
     classes = [name for name in next(iter(summary["parts"].values()))["cycles"] if name != "total"]
     table = Table(title=escape(f"{title}, {summary['protocol']}"))
-    table.add_column("")
+    table.add_column("", no_wrap=True, min_width=max(map(len, summary["parts"])))
     for column in (*classes, "cycles", "recordings", "patients"):
         table.add_column(column, justify="right")
     for part, counts in summary["parts"].items():

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lung_srad_plugin.datasets.kauh import MIXED_CHOICES, prepare_kauh
+from lung_srad_plugin.datasets.kauh.prepare import MIXED_CHOICES, prepare_kauh
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate, print_summary
 

@@ -1,4 +1,4 @@
-"""Preparation of KAUH: the real names, the choice about mixed sounds, and every faulty name told."""
+"""Preparation of KAUH: the real names, the choice about mixed sounds, faulty names, equal files, and parts."""
 
 import csv
 import json
@@ -9,9 +9,11 @@ import pytest
 import soundfile
 
 from lung_srad_plugin.cli.main import main
-from lung_srad_plugin.datasets.kauh import parse_kauh_name, prepare_kauh
-from lung_srad_plugin.datasets.manifests import validate_manifest
+from lung_srad_plugin.datasets.kauh.prepare import prepare_kauh
+from lung_srad_plugin.datasets.kauh.recording_name import parse_kauh_name
+from lung_srad_plugin.datasets.manifests import validate_manifest, validate_manifests
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.labels import CLASSES
 
 NAMES = ("BP1_Asthma,I E W,P L L,70,M", "DP1_Asthma,I E W,P L L,70,M", "BP2_heart failure,I C E W,P R L ,51,F")
 
@@ -106,3 +108,91 @@ def test_no_recordings(tmp_path):
 )
 def test_diagnoses_have_one_spelling(name, diagnosis):
     assert parse_kauh_name(name)["diagnosis"] == diagnosis
+
+
+# Parts for training
+
+SOUNDS = ("N", "E W", "Crep", "N", "C")
+
+
+@pytest.fixture
+def subjects(tmp_path):
+    """Twenty subjects under three filters, each file unlike any other."""
+    folder = tmp_path / "subjects"
+    folder.mkdir()
+    for number in range(1, 21):
+        for index, letter in enumerate("BDE"):
+            name = f"{letter}P{number}_Asthma,{SOUNDS[number % 5]},P L L,70,M"
+            soundfile.write(folder / f"{name}.wav", np.full(8000, number * 1e-3 + index * 1e-4), 4000)
+    return folder
+
+
+def parts_of(prepared):
+    parts = {}
+    for name in ("train", "valid", "test"):
+        with getattr(prepared, name).open(newline="", encoding="utf-8") as file:
+            parts[name] = list(csv.DictReader(file))
+    return parts
+
+
+def copy_over(folder, source, target):
+    """Make the recording of one subject and filter the same file as another's."""
+    (source,), (target,) = folder.glob(f"{source}_*.wav"), folder.glob(f"{target}_*.wav")
+    target.write_bytes(source.read_bytes())
+
+
+def test_parts_of_the_real_folder(kauh_folder, tmp_path):
+    prepared = prepare_kauh(kauh_folder, tmp_path, mixed="both", split="patients", quiet=True)
+    paths = (prepared.train, prepared.valid, prepared.test)
+    summary = validate_manifests(*paths, labels=CLASSES, data_root=prepared.data_root)
+    assert set(summary.shared_patients.values()) == {()}
+    assert [len(part.rows) for part in (summary.train, summary.valid, summary.test)] == [66, 21, 21]
+    assert all(summary.train.labels[label] for label in ("normal", "crackle", "wheeze"))
+    assert json.loads(prepared.summary.read_text(encoding="utf-8"))["left_out"] == []
+
+
+def test_parts_hold_whole_subjects_with_four_classes(subjects, tmp_path):
+    parts = parts_of(prepare_kauh(subjects, tmp_path / "out", mixed="both", split="patients", quiet=True))
+    assert {name: len(rows) for name, rows in parts.items()} == {"train": 36, "valid": 12, "test": 12}
+    assert set(Counter(row["patient"] for rows in parts.values() for row in rows).values()) == {3}
+    assert {(row["original_label"], row["label"]) for row in parts["train"]} == {
+        *(("N", "normal"), ("E W", "wheeze"), ("Crep", "crackle"), ("C", "crackle"))
+    }
+
+
+def test_one_file_with_two_labels_is_left_out_of_the_parts_and_its_subjects_stay_together(subjects, tmp_path):
+    for letter in "BD":
+        copy_over(subjects, f"{letter}P1", f"{letter}P20")
+    prepared = prepare_kauh(subjects, tmp_path / "out", mixed="both", split="patients", quiet=True)
+    parts = parts_of(prepared)
+    used = {row["ID"]: name for name, rows in parts.items() for row in rows}
+    assert len(used) == 56 and not {"BP1", "DP1", "BP20", "DP20"} & set(used)
+    assert used["EP1"] == used["EP20"]
+    summary = json.loads(prepared.summary.read_text(encoding="utf-8"))
+    assert [entry["recording"] for entry in summary["left_out"]] == ["BP1", "BP20", "DP1", "DP20"]
+    assert "BP1 (E W), BP20 (N) are the same file with different labels" in summary["left_out"][0]["why"]
+    assert "20 with 1" in " ".join(summary["notes"])
+    assert len(rows_of(prepared)) == 60
+
+
+def test_one_file_with_one_label_is_kept_once(subjects, tmp_path):
+    copy_over(subjects, "EP3", "EP8")
+    prepared = prepare_kauh(subjects, tmp_path / "out", mixed="both", split="patients", quiet=True)
+    used = {row["ID"] for rows in parts_of(prepared).values() for row in rows}
+    assert "EP3" in used and "EP8" not in used and len(used) == 59
+
+
+def test_sounds_are_known_in_any_case_and_bronchial_is_left_out_of_the_parts(subjects, tmp_path):
+    soundfile.write(subjects / "BP30_N,bronchial,P L L,70,M.wav", np.full(800, 0.5), 4000)
+    soundfile.write(subjects / "BP31_N,crep ,P L L,70,M.wav", np.full(800, 0.6), 4000)
+    prepared = prepare_kauh(subjects, tmp_path / "out", mixed="both", split="patients", quiet=True)
+    assert {row["ID"]: row["label"] for row in rows_of(prepared) if row["patient"] in ("30", "31")} == {
+        **{"BP30": "Bronchial", "BP31": "Crep"}
+    }
+    assert "BP30" not in {row["ID"] for rows in parts_of(prepared).values() for row in rows}
+
+
+@pytest.mark.parametrize("options", [{"split": "official"}, {"valid_fraction": 0.0}, {"test_fraction": 0.9}])
+def test_split_options_that_do_not_exist(subjects, tmp_path, options):
+    with pytest.raises(LungSRADError, match=f"{next(iter(options))}="):
+        prepare_kauh(subjects, tmp_path / "out", mixed="both", **options)

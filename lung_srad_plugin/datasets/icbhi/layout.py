@@ -1,4 +1,4 @@
-"""Finds what belongs to ICBHI below a folder, be it the official download or its Kaggle mirror.
+"""Finds what belongs to ICBHI below a folder: the official download or its Kaggle mirror.
 
 Official: ``ICBHI_final_database/*.wav|txt`` with ``ICBHI_challenge_train_test.txt``,
 ``ICBHI_Challenge_demographic_information.txt`` and ``ICBHI_Challenge_diagnosis.txt`` beside it or in it. Kaggle:
@@ -7,18 +7,15 @@ Official: ``ICBHI_final_database/*.wav|txt`` with ``ICBHI_challenge_train_test.t
 """
 
 import filecmp
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lung_srad_plugin.datasets.catalogue import refuse_other_data_set
+from lung_srad_plugin.datasets.folder import files_below
+from lung_srad_plugin.datasets.icbhi.record import ICBHI
 from lung_srad_plugin.datasets.icbhi.recording_name import is_recording_name
 from lung_srad_plugin.errors import LungSRADError
-
-SOURCE = (
-    "ICBHI 2017 is free for research at https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge; its Kaggle mirror is "
-    "vbookshelf/respiratory-sound-database. Unpack it and pass the folder"
-)
 
 _TABLES = {
     "icbhi_challenge_train_test.txt": "split",
@@ -61,7 +58,7 @@ class Layout:
 def find_layout(data_folder):
     """Return what a data folder holds.
 
-    Hidden files, ``__MACOSX`` folders and texts that are neither annotation nor table are passed over. A folder whose
+    Hidden files, ``__MACOSX`` folders and texts that are neither annotation nor table are ignored. A folder whose
     recordings and annotations equal, byte for byte, those of another folder is recognised as its copy.
 
     Arguments
@@ -76,20 +73,21 @@ def find_layout(data_folder):
     Raises
     ------
     LungSRADError
-        Where the folder does not exist or has no recordings.
+        Where the folder does not exist, has no recordings or holds another data set.
 
     Example
     -------
     >>> find_layout("no/such/folder")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. ICBHI 2017 is free ...
+    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. https://bhichallenge...
     """
     root = Path(data_folder).expanduser()
     if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. {SOURCE}.")
+        raise LungSRADError(f"data_folder '{data_folder}' does not exist. {ICBHI.source}.")
     layout = Layout(root)
-    files = _files_below(root)
+    files = files_below(root)
+    refuse_other_data_set([path for path in files if path.suffix.lower() in (".wav", ".flac")], ICBHI, data_folder)
     stems = {path.stem for path in files if path.suffix.lower() == ".wav"}
     sounds = []
     for path in files:
@@ -103,22 +101,8 @@ def find_layout(data_folder):
         if path.parent not in layout.copies:
             (layout.wavs if path.suffix.lower() == ".wav" else layout.annotations).append(path)
     if not layout.wavs:
-        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. {SOURCE}.")
+        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. {ICBHI.source}.")
     return layout
-
-
-def _files_below(root):
-    """All visible files, sorted; linked folders are followed, each folder once."""
-    files, seen = [], set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__MACOSX")
-        files += [Path(folder, name) for name in names if not name.startswith(".")]
-    return sorted(files)
 
 
 def _is_annotation(path, wav_stems):

@@ -16,7 +16,7 @@ LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")  # trachea; anterior, pos
 MODES = ("sc", "mc")  # sequential, single channel; simultaneous, several channels
 FORM = "patient_index_location_mode_device, for example 101_1b1_Al_sc_Meditron"
 
-_PATTERN = re.compile(
+PATTERN = (
     rf"(?P<patient>\d+)_(?P<index>[0-9A-Za-z]+)_(?P<location>{'|'.join(LOCATIONS)})"
     rf"_(?P<mode>{'|'.join(MODES)})_(?P<device>[0-9A-Za-z]+)"
 )
@@ -63,7 +63,7 @@ def parse_name(name):
     >>> parse_name("226_1b1_Pl_sc_LittC2SE")
     RecordingName(patient='226', index='1b1', location='Pl', mode='sc', device='LittC2SE')
     """
-    match = _PATTERN.fullmatch(name)
+    match = re.fullmatch(PATTERN, name)
     if match is None:
         raise LungSRADError(f"{name!r} is not a name of the ICBHI form; expected {FORM}")
     return RecordingName(**match.groupdict())
@@ -71,7 +71,7 @@ def parse_name(name):
 
 def is_recording_name(name):
     """Tell whether a name has the ICBHI form."""
-    return _PATTERN.fullmatch(name) is not None
+    return re.fullmatch(PATTERN, name) is not None
 
 
 class NameIndex:

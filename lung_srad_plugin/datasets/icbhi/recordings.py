@@ -1,18 +1,16 @@
 """Pairs recordings with annotations and examines both, without decoding any audio."""
 
 import filecmp
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 from rich.console import Console
 from rich.progress import track
 
+from lung_srad_plugin.datasets.folder import audio_seconds, equal_files
 from lung_srad_plugin.datasets.icbhi.annotation import fit_to_audio, parse_annotation
 from lung_srad_plugin.datasets.icbhi.recording_name import FORM, NameIndex, RecordingName, is_recording_name, parse_name
 from lung_srad_plugin.datasets.problems import Problem
-from lung_srad_plugin.utils.provenance import file_sha256
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,9 @@ def read_recordings(layout, quiet=False):
             group = "{count} annotations have no .wav beside them"
             problems.append(Problem(layout.relative(annotation), message, left_out="recording", group=group))
         else:
-            seconds, found = _read_seconds(wav, layout.relative(wav))
-            problems += found
+            seconds, fault = audio_seconds(wav)
+            if fault:
+                problems.append(Problem(layout.relative(wav), fault, left_out="recording"))
         if annotation is None:
             message = f"recording without its annotation {name}.txt"
             group = "{count} recordings have no .txt beside them"
@@ -112,33 +111,14 @@ def _by_name(layout, paths):
 
 def _same_content(layout, wavs):
     """The names of recordings whose files are equal, and the problems."""
-    groups = {}
-    for name, path in wavs.items():
-        groups.setdefault(path.stat().st_size, []).append(name)
-    # Most recordings of ICBHI have one of a few sizes: the middle of the file tells nearly all of them apart.
-    for digest in (_digest_of_middle, file_sha256):
-        finer = {}
-        for key, names in groups.items():
-            for name in names if len(names) > 1 else ():
-                finer.setdefault((key, digest(wavs[name])), []).append(name)
-        groups = finer
     same, problems = set(), []
-    for names in groups.values():
-        # Empty files are reported as such.
-        if len(names) == 1 or wavs[names[0]].stat().st_size == 0:
-            continue
-        same.update(names)
-        for name in names[1:]:
-            message = f"duplicate: {layout.relative(wavs[names[0]])} has the same content under another name"
+    for first, *others in equal_files(wavs.values()):
+        same.update(path.stem for path in (first, *others))
+        for other in others:
+            message = f"duplicate: {layout.relative(first)} has the same content under another name"
             group = "{count} recordings have the content of another recording"
-            problems.append(Problem(layout.relative(wavs[name]), message, left_out="both recordings", group=group))
+            problems.append(Problem(layout.relative(other), message, left_out="both recordings", group=group))
     return same, problems
-
-
-def _digest_of_middle(path):
-    with path.open("rb") as file:
-        file.seek(path.stat().st_size // 2)
-        return hashlib.sha256(file.read(1 << 16)).digest()
 
 
 def _pair(wavs, annotations):
@@ -156,19 +136,6 @@ def _pair(wavs, annotations):
         else:
             pairs[name] = (None, annotations[name])
     return dict(sorted(pairs.items()))
-
-
-def _read_seconds(path, file):
-    """The length of a recording, or ``None`` and what is wrong with it."""
-    if path.stat().st_size == 0:
-        return None, [Problem(file, "empty file", left_out="recording")]
-    try:
-        info = soundfile.info(str(path))
-    except RuntimeError as error:  # the base of all soundfile errors
-        return None, [Problem(file, f"cannot be read as audio: {error}", left_out="recording")]
-    if info.frames == 0:
-        return None, [Problem(file, "holds no samples", left_out="recording")]
-    return info.frames / info.samplerate, []
 
 
 def _read_cycles(path, file, seconds):

@@ -1,0 +1,113 @@
+"""``lung-srad datasets``, ``prepare-sprsound`` and ``prepare-kauh``: data sets described and prepared."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lung_srad_plugin.datasets.sprsound.tasks import TASKS
+
+Task = Enum("Task", {task: task for task in TASKS}, type=str)
+
+
+class Answer(str, Enum):
+    """Yes or no, as SpeechBrain's overrides write it."""
+
+    true = "true"
+    false = "false"
+
+
+class Mixed(str, Enum):
+    """What KAUH recordings labelled I C B and I C E W are."""
+
+    both = "both"
+    leave_out = "leave_out"
+
+
+class KauhSplit(str, Enum):
+    """Whether KAUH is divided for training."""
+
+    none = "none"
+    patients = "patients"
+
+
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="A data set, to print all that is known of it.")] = None,
+):
+    """Print the data sets that can be prepared, or one of them in full."""
+    from dataclasses import fields
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from lung_srad_plugin.datasets.catalogue import DATA_SETS, find_data_set
+
+    if name is None:
+        table = Table("name", "content", "sampling rate", "labels", "licence", show_lines=True)
+        for record in DATA_SETS.values():
+            labels = ", ".join(record.labels)
+            table.add_row(record.name, record.content, record.sampling_rate, labels, record.licence)
+        Console().print(table)
+        return
+    record = find_data_set(name)
+    table = Table.grid(padding=(0, 2))
+    for field in fields(record):
+        if field.name == "name_pattern":
+            continue
+        value = getattr(record, field.name)
+        if field.name == "checksums":
+            value = "\n".join(f"{file}: {digest}" for file, digest in value.items()) or "none published"
+        table.add_row(field.name.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else value)
+    Console(markup=False).print(table)
+
+
+def prepare_sprsound(
+    data_folder: Annotated[Path, typer.Argument(help="The SPRSound download, unpacked; wav or flac.")],
+    save_folder: Annotated[Path, typer.Argument(help="Where to write the manifests.")],
+    task: Annotated[
+        Task,
+        typer.Option(
+            help="4class: normal, crackle, wheeze, both. Of the challenge: 1-1, 1-2 events, 2-1, 2-2 whole recordings."
+        ),
+    ] = Task["4class"],
+    valid_fraction: Annotated[float, typer.Option(help="Share of train, by patients, that becomes valid.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Decides which patients are drawn.")] = 1986,
+    strict: Annotated[Answer, typer.Option(help="false leaves out what is faulty and lists it.")] = Answer.true,
+):
+    """Write train.csv, valid.csv, test_intra.csv, test_inter.csv and summary.json for SPRSound."""
+    from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound as prepare
+
+    prepare(
+        data_folder,
+        save_folder,
+        task=task.value,
+        valid_fraction=valid_fraction,
+        seed=seed,
+        strict=strict is Answer.true,
+    )
+
+
+def prepare_kauh(
+    data_folder: Annotated[Path, typer.Argument(help="The KAUH download, unpacked.")],
+    save_folder: Annotated[Path, typer.Argument(help="Where to write kauh.csv and labels_map.json.")],
+    mixed: Annotated[Mixed, typer.Option(help="What recordings labelled I C B and I C E W are.")],
+    split: Annotated[
+        KauhSplit, typer.Option(help="patients: also train.csv, valid.csv and test.csv, divided by subject.")
+    ] = KauhSplit.none,
+    valid_fraction: Annotated[float, typer.Option(help="Share of the subjects, for --split patients.")] = 0.2,
+    test_fraction: Annotated[float, typer.Option(help="Share of the subjects, for --split patients.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Decides which subjects are drawn.")] = 1986,
+):
+    """Write a manifest of the KAUH recordings and the mapping of their labels, and parts for training if wanted."""
+    from lung_srad_plugin.datasets.kauh.prepare import prepare_kauh as prepare
+
+    prepare(
+        data_folder,
+        save_folder,
+        mixed.value,
+        split=split.value,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+    )
