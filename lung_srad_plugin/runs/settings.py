@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS
+from lung_srad_plugin.datasets.preparation import TASK_NAMES, TRAINED_DATA_SETS
 from lung_srad_plugin.encoders.dass.block import NORMS
 from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
@@ -68,6 +69,8 @@ class Settings(BaseModel):
     output_folder: Name
     save_folder: Name
     feature_folder: Annotated[Name | None, Field(description="a folder, or null to compute features every time")]
+    dataset: Annotated[str, _one_of(TRAINED_DATA_SETS)]
+    task: Annotated[str, _one_of(TASK_NAMES)]
     split: Annotated[str, _one_of(SPLITS)]
     valid: Annotated[str, _one_of(VALIDS)]
     valid_fraction: Annotated[float, _finite(0, 1, above=True, below=True, description="a number between 0 and 1")]

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
-from lung_srad_plugin.datasets.icbhi.prepare import prepare_icbhi
 from lung_srad_plugin.datasets.manifests import validate_manifests
+from lung_srad_plugin.datasets.preparation import prepare_data_set
 from lung_srad_plugin.encoders.pretrained import load_pretrained
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
@@ -131,15 +131,11 @@ def train(arguments):
 
 
 def prepare_data(hparams):
-    """Write the ICBHI manifests, unless the user brings manifests; return what results say of the split."""
+    """Write the manifests of the data set, unless the user brings manifests; return what results say of the split."""
     if hparams["skip_prep"]:
         return {"split": "own manifests", "split_sha256": None, "notes": []}
     folder = Path(hparams["train_csv"]).parent
-    options = {
-        key: hparams[key] for key in ("split", "valid", "valid_fraction", "folds", "fold", "test_device", "strict")
-    }
-    options["seed"] = hparams["split_seed"]
-    run_on_main(prepare_icbhi, args=[hparams["data_folder"], folder], kwargs=options)
+    run_on_main(prepare_data_set, args=[hparams, folder])
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {"split": summary["protocol"], "split_sha256": summary["split"]["sha256"], "notes": summary["notes"]}
 
