@@ -1,8 +1,10 @@
 """SpecAugment: bands and spans of a spectrogram are replaced by its mean while training.
 
 Park et al. (2019), "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition", Interspeech,
-section 2, without time warping; the widths for ICBHI are those of Bae et al. (2023). As in the rest of this package
-randomness is drawn first, into a plan that can be looked at, and applied afterwards.
+section 2, without time warping; the widths for ICBHI are those of Bae et al. (2023), who mask up to 160 of 798 frames
+and up to 48 of 128 mel bins before any resizing. They are shares here, so that a mask covers as much of a clip's time
+whatever its number of frames is. As in the rest of this package randomness is drawn first, into a plan that can be
+looked at, and applied afterwards.
 """
 
 from dataclasses import dataclass
@@ -10,6 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
+
+TIME_SHARE = 160 / 798
+FREQ_SHARE = 48 / 128
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,16 @@ def draw_spec_augment(
     batch,
     size,
     freq_masks=2,
-    freq_width=48,
+    freq_share=FREQ_SHARE,
     time_masks=2,
-    time_width=160,
+    time_share=TIME_SHARE,
     probability=1.0,
     generator=None,
 ):
     """Draw the masks of a batch, independently for each example.
 
-    A mask's width is uniform over 0 ... limit - 1, where the limit is ``freq_width`` or ``time_width``, or the length
-    of the axis where that is shorter. Its place is uniform over where it fits.
+    A mask's width is uniform over 0 ... limit - 1, where the limit is ``freq_share`` or ``time_share`` of the axis,
+    rounded, and at least 1. Its start is uniform over where it fits.
 
     Arguments
     ---------
@@ -53,8 +58,8 @@ def draw_spec_augment(
         (T, F): frames and mel bins.
     freq_masks, time_masks : int
         Number of masks on each axis.
-    freq_width, time_width : int
-        Masks are narrower than this many mel bins and frames.
+    freq_share, time_share : float
+        Masks are narrower than this share of the mel bins and of the frames; above 0 and at most 1.
     probability : float
         Share of the examples that are masked at all.
     generator : torch.Generator, optional
@@ -72,24 +77,24 @@ def draw_spec_augment(
     Example
     -------
     >>> plan = draw_spec_augment(4, size=(1024, 128), generator=torch.Generator().manual_seed(0))
-    >>> plan.time_start.shape, bool((plan.time_width < 160).all())
+    >>> plan.time_start.shape, bool((plan.time_width < 205).all())
     (torch.Size([4, 2]), True)
     """
     if not 0 <= probability <= 1:
         raise LungSRADError(f"probability={probability}: expected a share between 0 and 1")
     chosen = torch.rand(batch, 1, generator=generator) < probability
-    freq_start, freq_widths = _draw_masks("freq", batch, freq_masks, freq_width, size[1], generator)
-    time_start, time_widths = _draw_masks("time", batch, time_masks, time_width, size[0], generator)
+    freq_start, freq_widths = _draw_masks("freq", batch, freq_masks, freq_share, size[1], generator)
+    time_start, time_widths = _draw_masks("time", batch, time_masks, time_share, size[0], generator)
     return SpecAugmentPlan(freq_start, freq_widths * chosen, time_start, time_widths * chosen)
 
 
-def _draw_masks(axis, batch, masks, width, length, generator):
-    if masks < 0 or width < 1 or length < 1:
+def _draw_masks(axis, batch, masks, share, length, generator):
+    if masks < 0 or not 0 < share <= 1 or length < 1:
         raise LungSRADError(
-            f"{axis}_masks={masks}, {axis}_width={width} on an axis of {length}: "
-            "expected 0 or more masks, and a width and an axis of at least 1"
+            f"{axis}_masks={masks}, {axis}_share={share} on an axis of {length}: "
+            "expected 0 or more masks, a share above 0 and at most 1, and an axis of at least 1"
         )
-    widths = torch.randint(min(width, length), (batch, masks), generator=generator)
+    widths = torch.randint(max(round(share * length), 1), (batch, masks), generator=generator)
     last = length - widths
     # The product may round up to last + 1.
     starts = (torch.rand(batch, masks, generator=generator) * (last + 1)).long().minimum(last)
@@ -138,8 +143,11 @@ class SpecAugment(torch.nn.Module):
 
     Arguments
     ---------
-    freq_masks, freq_width, time_masks, time_width, probability
+    freq_masks, freq_share, time_masks, time_share, probability
         As for ``draw_spec_augment``.
+    freq_width, time_width : int, optional
+        Mel bins and frames in place of the shares, as the settings of runs of version 0.1 have them. They cover
+        another share of the time when ``frames`` changes.
 
     Shape
     -----
@@ -154,31 +162,46 @@ class SpecAugment(torch.nn.Module):
     torch.Size([2, 1024, 128])
     """
 
-    def __init__(self, freq_masks=2, freq_width=48, time_masks=2, time_width=160, probability=1.0):
+    def __init__(
+        self,
+        freq_masks=2,
+        freq_share=FREQ_SHARE,
+        time_masks=2,
+        time_share=TIME_SHARE,
+        probability=1.0,
+        freq_width=None,
+        time_width=None,
+    ):
         super().__init__()
+        for axis, width in (("freq", freq_width), ("time", time_width)):
+            if width is not None and width < 1:
+                raise LungSRADError(f"{axis}_width={width}: expected at least 1, or None and a share")
         self.freq_masks = freq_masks
-        self.freq_width = freq_width
+        self.freq_share = freq_share
         self.time_masks = time_masks
-        self.time_width = time_width
+        self.time_share = time_share
         self.probability = probability
+        self.freq_width = freq_width
+        self.time_width = time_width
 
     def forward(self, feats):
         """Return the features, masked while training."""
         if not self.training:
             return feats
+        frames, mels = feats.shape[1:]
         plan = draw_spec_augment(
             len(feats),
-            feats.shape[1:],
+            (frames, mels),
             self.freq_masks,
-            self.freq_width,
+            self.freq_share if self.freq_width is None else min(self.freq_width / mels, 1.0),
             self.time_masks,
-            self.time_width,
+            self.time_share if self.time_width is None else min(self.time_width / frames, 1.0),
             self.probability,
         )
         return apply_spec_augment(feats, plan)
 
     def extra_repr(self):
         return (
-            f"freq_masks={self.freq_masks}, freq_width={self.freq_width}, time_masks={self.time_masks}, "
-            f"time_width={self.time_width}, probability={self.probability}"
+            f"freq_masks={self.freq_masks}, freq_share={self.freq_share:g}, time_masks={self.time_masks}, "
+            f"time_share={self.time_share:g}, probability={self.probability}"
         )

@@ -31,21 +31,21 @@ def mask_by_definition(feats, plan):
     frames=st.integers(1, 60),
     mels=st.integers(1, 20),
     freq_masks=st.integers(0, 3),
-    freq_width=st.integers(1, 30),
+    freq_share=st.floats(0, 1, exclude_min=True),
     time_masks=st.integers(0, 3),
-    time_width=st.integers(1, 80),
+    time_share=st.floats(0, 1, exclude_min=True),
     probability=st.sampled_from([0.0, 0.5, 1.0]),
     seed=st.integers(0, 1000),
 )
-def test_any_setting(batch, frames, mels, freq_masks, freq_width, time_masks, time_width, probability, seed):
+def test_any_setting(batch, frames, mels, freq_masks, freq_share, time_masks, time_share, probability, seed):
     plan = draw_spec_augment(
-        batch, (frames, mels), freq_masks, freq_width, time_masks, time_width, probability, generator=seeded(seed)
+        batch, (frames, mels), freq_masks, freq_share, time_masks, time_share, probability, generator=seeded(seed)
     )
     assert plan.freq_start.shape == plan.freq_width.shape == (batch, freq_masks)
     assert plan.time_start.shape == plan.time_width.shape == (batch, time_masks)
     for start, width, limit, length in (
-        (plan.freq_start, plan.freq_width, freq_width, mels),
-        (plan.time_start, plan.time_width, time_width, frames),
+        (plan.freq_start, plan.freq_width, max(round(freq_share * mels), 1), mels),
+        (plan.time_start, plan.time_width, max(round(time_share * frames), 1), frames),
     ):
         assert (start >= 0).all() and (width >= 0).all()
         assert (width < limit).all() and (width < length).all() and (start + width <= length).all()
@@ -58,16 +58,40 @@ def test_any_setting(batch, frames, mels, freq_masks, freq_width, time_masks, ti
         assert torch.equal(masked, feats)
 
 
-def test_widths_and_places_are_uniform():
-    plan = draw_spec_augment(20000, (1024, 128), generator=seeded(0))
+@pytest.mark.parametrize(("frames", "narrower_than"), [(798, 160), (1024, 205), (256, 51)])
+def test_widths_and_starts_are_uniform(frames, narrower_than):
+    plan = draw_spec_augment(20000, (frames, 128), generator=seeded(0))
     for start, width, limit, length in (
         (plan.freq_start, plan.freq_width, 48, 128),
-        (plan.time_start, plan.time_width, 160, 1024),
+        (plan.time_start, plan.time_width, narrower_than, frames),
     ):
         assert width.min() == 0 and width.max() == limit - 1
         assert width.double().mean().item() == pytest.approx((limit - 1) / 2, rel=0.02)
         assert start.min() == 0 and (start + width).max() == length
         assert (start / (length - width)).mean().item() == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("frames", [256, 798, 1024])
+def test_masks_cover_the_same_share_of_the_time_whatever_the_frames(frames):
+    plan = draw_spec_augment(20000, (frames, 128), generator=seeded(0))
+    # One mask is 79.5 of 798 frames wide on average.
+    assert (plan.time_width / frames).mean().item() == pytest.approx(79.5 / 798, abs=0.003)
+
+
+@pytest.mark.parametrize(("width", "limit"), [(160, 160), (300, 200)])
+def test_widths_in_frames_and_bins_are_those_of_earlier_runs(width, limit):
+    feats = torch.randn(3, 200, 128)
+    module = SpecAugment(freq_width=48, time_width=width).train()
+    torch.manual_seed(3)
+    masked = module(feats)
+    torch.manual_seed(3)
+    chosen = torch.rand(3, 1) < 1
+    widths, starts = {}, {}
+    for axis, length, below in (("freq", 128, 48), ("time", 200, limit)):
+        widths[axis] = torch.randint(below, (3, 2)) * chosen
+        starts[axis] = (torch.rand(3, 2) * (length - widths[axis] + 1)).long()
+    plan = SpecAugmentPlan(starts["freq"], widths["freq"], starts["time"], widths["time"])
+    assert torch.equal(masked, mask_by_definition(feats, plan))
 
 
 def test_examples_get_masks_of_their_own():
@@ -123,7 +147,15 @@ def test_the_dtype_stays(dtype):
 
 
 @pytest.mark.parametrize(
-    "setting", [{"probability": 1.5}, {"probability": -0.1}, {"freq_masks": -1}, {"freq_width": 0}, {"time_width": 0}]
+    "setting",
+    [
+        {"probability": 1.5},
+        {"probability": -0.1},
+        {"freq_masks": -1},
+        {"freq_share": 0.0},
+        {"time_share": 1.1},
+        {"time_share": 160},
+    ],
 )
 def test_settings_out_of_range_are_refused(setting):
     with pytest.raises(LungSRADError, match=f"{next(iter(setting))}="):
