@@ -33,9 +33,12 @@ sample_rate: 16000
 duration: 8.0
 frames: 1024
 labels: [normal, crackle, wheeze, both]
-compute_features: !new:lung_srad_plugin.KaldiFbank
+compute_features: !new:lung_srad_plugin.CycleFeatures
+    duration: 8.0
+    sample_rate: 16000
     frames: 1024
-mean_var_norm: !new:lung_srad_plugin.AudioSetNormalization
+mean_var_norm: !new:lung_srad_plugin.FeatureNormalization
+    kind: audioset
 embedding_model: !new:lung_srad_plugin.DASSEncoder
     depths: {depths}
     dims: {dims}

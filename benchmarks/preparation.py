@@ -17,8 +17,7 @@ from pathlib import Path
 import torch
 from measuring import time_in_turns
 
-from lung_srad_plugin import FeatureCache, KaldiFbank, SpecAugment, load_recording, prepare_icbhi, read_manifest
-from lung_srad_plugin.audio.cycles import cut_cycle
+from lung_srad_plugin import CycleFeatures, FeatureCache, SpecAugment, load_recording, prepare_icbhi, read_manifest
 from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 
 BATCH = 16
@@ -39,7 +38,7 @@ def main():
         rows = read_rows(data, folder / "manifests", arguments.recordings)
         print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(rows)} cycles")
         report(front_end(rows))
-        cached = FeatureCache(folder / "features", KaldiFbank())
+        cached = FeatureCache(folder / "features", CycleFeatures())
         began = time.perf_counter()
         cached.fill(rows, progressbar=False)
         once = (time.perf_counter() - began) / len(rows)
@@ -57,16 +56,17 @@ def read_rows(data_folder, manifests, recordings):
 
 def front_end(rows):
     """Seconds for each cycle, by step of the front end."""
-    compute_features = KaldiFbank()
+    features = CycleFeatures()
     seconds = {"decode and resample": [], "cut and shape": [], "log-mel": []}
     for wav, cycles in groupby(sorted(rows, key=lambda row: row["wav"]), key=lambda row: row["wav"]):
         cycles = list(cycles)
         marks = [time.perf_counter()]
         recording = load_recording(wav)
         marks.append(time.perf_counter())
-        clips = [cut_cycle(recording, row["start"], row["stop"]) for row in cycles]
+        recording = features.prepare(recording)
+        clips = [features.cut(recording, row["start"], row["stop"]) for row in cycles]
         marks.append(time.perf_counter())
-        compute_features(torch.stack(clips))
+        features.fbank(torch.stack(clips))
         marks.append(time.perf_counter())
         for step, (start, stop) in zip(seconds.values(), pairwise(marks), strict=True):
             step.append((stop - start) / len(cycles))
@@ -76,7 +76,7 @@ def front_end(rows):
 def every_epoch(rows, cached, repeats):
     """Seconds for each cycle of what an epoch does: features from the cache or anew, and SpecAugment."""
     batch = rows[:BATCH]
-    uncached = FeatureCache(None, KaldiFbank())
+    uncached = FeatureCache(None, CycleFeatures())
     feats = torch.stack([cached(row["wav"], row["start"], row["stop"]) for row in batch])
     augment = SpecAugment().train()
     jobs = {

@@ -5,9 +5,10 @@ from .analysis.spectral import spectral_response as spectral_response
 from .audio.cycles import read_cycle as read_cycle
 from .audio.cycles import shape_cycle as shape_cycle
 from .audio.feature_cache import FeatureCache as FeatureCache
-from .audio.features import AudioSetNormalization as AudioSetNormalization
 from .audio.features import CycleFeatures as CycleFeatures
 from .audio.features import KaldiFbank as KaldiFbank
+from .audio.normalization import AudioSetNormalization as AudioSetNormalization
+from .audio.normalization import FeatureNormalization as FeatureNormalization
 from .audio.reading import load_recording as load_recording
 from .audio.spec_augment import SpecAugment as SpecAugment
 from .audio.spec_augment import apply_spec_augment as apply_spec_augment

@@ -21,9 +21,15 @@ sample_rate: 16000
 duration: 8.0  # seconds
 frames: 128
 labels: &id001 [normal, crackle, wheeze, both]
-compute_features: !new:lung_srad_plugin.KaldiFbank
+compute_features: !new:lung_srad_plugin.CycleFeatures
+  duration: 8.0
+  sample_rate: 16000
   frames: 128
-mean_var_norm: &id002 !new:lung_srad_plugin.AudioSetNormalization
+  n_mels: 128
+  high_hz:
+  level: recorded
+mean_var_norm: &id002 !new:lung_srad_plugin.FeatureNormalization
+  kind: audioset
 dims: &id003 [16, 32]
 embedding_model: &id004 !apply:lung_srad_plugin.smooth_blocks
   encoder: !new:lung_srad_plugin.DASSEncoder

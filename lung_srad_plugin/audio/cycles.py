@@ -133,12 +133,42 @@ def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
     >>> cut_cycle(torch.randn(3 * 16000), start=0.5, stop=2.0).shape
     torch.Size([128000])
     """
-    check_bounds(start, stop, len(recording) / sample_rate, name)
     try:
-        cycle = fade(recording, sample_rate)[
-            int((start or 0.0) * sample_rate) : None if stop is None else int(stop * sample_rate)
-        ]
-        return shape_cycle(cycle, duration, sample_rate)
+        faded = fade(recording, sample_rate)
+    except LungSRADError as error:
+        raise LungSRADError(f"{name}: {error}") from error
+    return cut_faded(faded, start, stop, duration, sample_rate, name)
+
+
+def cut_faded(recording, start=None, stop=None, duration=8.0, sample_rate=16000, name="recording"):
+    """Cut one cycle out of a recording that has its fades already, and bring it to one duration.
+
+    Arguments
+    ---------
+    recording : torch.Tensor
+        (samples,), the whole recording.
+    start, stop, duration, sample_rate, name
+        As for ``cut_cycle``.
+
+    Returns
+    -------
+    torch.Tensor
+        (duration * sample_rate,)
+
+    Raises
+    ------
+    LungSRADError
+        Where the times do not lie in order within the recording.
+
+    Example
+    -------
+    >>> cut_faded(torch.arange(5.0), start=1, stop=4, duration=2, sample_rate=1)
+    tensor([1., 2.])
+    """
+    check_bounds(start, stop, len(recording) / sample_rate, name)
+    begin, end = int((start or 0.0) * sample_rate), None if stop is None else int(stop * sample_rate)
+    try:
+        return shape_cycle(recording[begin:end], duration, sample_rate)
     except LungSRADError as error:
         raise LungSRADError(f"{name}: {error}") from error
 

@@ -1,14 +1,18 @@
 """Features of cycles computed once and kept on disk.
 
 The front end is deterministic, so its output can be kept: an epoch then reads half a megabyte a cycle instead of
-decoding, resampling and transforming. Each file's name is a hash of everything the features depend on; a change of any
-setting, or of the recording, makes another name, and a stale entry is never read.
+decoding, resampling and transforming. Each file's name is a hash of everything the features depend on: another
+setting, or a recording of another size or date, is another name. What is read is checked: files get cut off, mixed up
+or damaged.
 """
 
 import hashlib
+import io
 import json
+import logging
 import os
 import tempfile
+import zlib
 from itertools import groupby
 from pathlib import Path
 
@@ -16,58 +20,63 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from lung_srad_plugin.audio.cycles import cut_cycle
+from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
 
-# Raise it when the meaning of the settings below changes, so that entries written before are left unread.
-LAYOUT = 1
+logger = logging.getLogger(__name__)
+
+# Raise it when the meaning of the settings or the form of a file changes, so that files written before are left unread.
+LAYOUT = 2
+
+CHECKSUM_BYTES = 4
 
 
 class FeatureCache:
-    """The front end of training: a cycle's place in a recording in, its features out.
+    """Turns a cycle of a recording into its features, which are read where they were kept before.
 
     Arguments
     ---------
     folder : str, Path or None
         Where to keep the features, about 0.5 MB a cycle. ``None`` keeps nothing and computes each time.
-    compute_features : torch.nn.Module
-        Waveforms ``(B, samples)`` to features ``(B, T, F)``, for example ``KaldiFbank``. Its ``repr`` must tell all its
-        settings: it is part of the key.
-    duration : float
-        Seconds that every cycle is repeated or cut to.
-    sample_rate : int
-        Samples a second of the waveforms.
+    compute_features : CycleFeatures
+        The front end. In the settings of runs of version 0.1 it is a ``KaldiFbank``.
+    duration, sample_rate : float, int, optional
+        Only with a ``KaldiFbank``, which does not know them: seconds of a cycle, and Hz.
 
     Example
     -------
-    >>> from lung_srad_plugin import FeatureCache, KaldiFbank
+    >>> from lung_srad_plugin import CycleFeatures, FeatureCache
     >>> import soundfile, numpy as np
     >>> wav = getfixture("tmp_path") / "breath.wav"
     >>> soundfile.write(wav, 0.1 * np.sin(np.arange(48000) / 9.0), 16000)
-    >>> cache = FeatureCache(wav.parent / "features", KaldiFbank(frames=256))
+    >>> cache = FeatureCache(wav.parent / "features", CycleFeatures(frames=256))
     >>> cache(wav, start=0.5, stop=2.0).shape
     torch.Size([256, 128])
     """
 
     def __init__(self, folder, compute_features, duration=8.0, sample_rate=16000):
+        if not isinstance(compute_features, CycleFeatures):
+            compute_features = CycleFeatures.around(compute_features, duration, sample_rate)
         self.folder = None if folder is None else Path(folder)
         self.compute_features = compute_features
-        self.duration = duration
-        self.sample_rate = sample_rate
+        self._warned = False
 
     def __call__(self, wav, start, stop):
         """Return the features ``(T, F)`` of the cycle from ``start`` to ``stop`` seconds of the recording ``wav``."""
         entry = self._entry(wav, start, stop)
-        if entry is not None and entry.exists():
-            return torch.from_numpy(np.load(entry))
-        features = self._compute(load_recording(wav, self.sample_rate), start, stop, wav)
-        if entry is not None:
-            _save(entry, features.numpy())
-        return features
+        features, fault = self._read(entry)
+        if features is None:
+            features = self._compute(self._prepare(wav), start, stop, wav)
+            self._keep(entry, features)
+        if fault and not self._warned:
+            # Once: a disk that loses one file may lose thousands.
+            self._warned = True
+            logger.warning("%s: a cached feature file %s; it and others like it are computed again", entry, fault)
+        return torch.from_numpy(features)
 
     def fill(self, rows, progressbar=True):
-        """Compute what is not there yet, decoding each recording once.
+        """Check what is there, and compute what is missing or damaged, decoding each recording once.
 
         Arguments
         ---------
@@ -83,20 +92,45 @@ class FeatureCache:
         """
         if self.folder is None:
             return 0
-        missing = [row for row in rows if not self._entry(row["wav"], row["start"], row["stop"]).exists()]
-        missing.sort(key=lambda row: (row["wav"], float(row["start"])))
-        recordings = [(wav, list(cycles)) for wav, cycles in groupby(missing, key=lambda row: row["wav"])]
-        for wav, cycles in track(recordings, "Computing features", disable=not progressbar or not missing):
-            recording = load_recording(wav, self.sample_rate)
+        wanted, faults = [], []
+        for row in rows:
+            entry = self._entry(row["wav"], row["start"], row["stop"])
+            features, fault = self._read(entry)
+            if features is None:
+                wanted.append(row)
+            if fault:
+                faults.append(f"{entry} {fault}")
+        if faults:
+            logger.warning(
+                "%s: %d of %d cached feature files are damaged and are computed again; for example %s",
+                *(self.folder, len(faults), len(rows), faults[0]),
+            )
+        wanted.sort(key=lambda row: (row["wav"], float(row["start"])))
+        recordings = [(wav, list(cycles)) for wav, cycles in groupby(wanted, key=lambda row: row["wav"])]
+        for wav, cycles in track(recordings, "Computing features", disable=not progressbar or not wanted):
+            recording = self._prepare(wav)
             for row in cycles:
                 features = self._compute(recording, row["start"], row["stop"], wav)
-                _save(self._entry(wav, row["start"], row["stop"]), features.numpy())
-        return len(missing)
+                self._keep(self._entry(wav, row["start"], row["stop"]), features)
+        return len(wanted)
+
+    # ---- computing ----
+
+    def _prepare(self, wav):
+        return self.compute_features.prepare(load_recording(wav, self.compute_features.sample_rate), name=wav)
 
     def _compute(self, recording, start, stop, wav):
-        cycle = cut_cycle(recording, float(start), float(stop), self.duration, self.sample_rate, name=str(wav))
+        cycle = self.compute_features.cut(recording, float(start), float(stop), name=wav)
         with torch.no_grad():
-            return self.compute_features(cycle.unsqueeze(0)).squeeze(0)
+            features = self.compute_features.fbank(cycle).squeeze(0).numpy()
+        if not np.isfinite(features).all():
+            raise LungSRADError(
+                f"{wav}: the features of the cycle from {float(start):g} to {float(stop):g} s are not finite; its "
+                "samples are too large, full scale is 1"
+            )
+        return features
+
+    # ---- files ----
 
     def _entry(self, wav, start, stop):
         if self.folder is None:
@@ -111,26 +145,90 @@ class FeatureCache:
         settings = {
             "layout": LAYOUT,
             "front_end": repr(self.compute_features),
-            "duration": self.duration,
-            "sample_rate": self.sample_rate,
             "recording": [str(wav.resolve()), stat.st_size, stat.st_mtime_ns],
             "cycle": [float(start), float(stop)],
         }
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.npy"
 
+    def _read(self, entry):
+        """Return the features (T, F) of a file and None, or None and what is wrong with it: nothing if it is absent."""
+        if entry is None:
+            return None, None
+        try:
+            content = entry.read_bytes()
+        except FileNotFoundError:
+            return None, None
+        except OSError as error:
+            raise LungSRADError(
+                f"{entry}: cached features cannot be read ({error.strerror}); check the cache folder, or choose another"
+            ) from error
+        return decode_features(content, entry.stem, self.compute_features.shape)
 
-def _save(entry, features):
-    """Write under another name first, so that a kill or a full disk leaves no half entry to be read later."""
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, features)
-        Path(partial).replace(entry)
-    except OSError as error:
-        Path(partial).unlink(missing_ok=True)
-        raise LungSRADError(
-            f"{entry.parent}: cannot keep features here ({error.strerror}); free some space, choose another cache "
-            "folder, or set it to null to compute features anew each time"
-        ) from error
+    def _keep(self, entry, features):
+        """Write under another name first, so that a kill or a full disk leaves no half file to be read later."""
+        if entry is None:
+            return
+        partial = None
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            handle, partial = tempfile.mkstemp(dir=entry.parent, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                file.write(encode_features(features, entry.stem))
+            Path(partial).replace(entry)
+        except OSError as error:
+            if partial is not None:
+                Path(partial).unlink(missing_ok=True)
+            raise LungSRADError(
+                f"{entry.parent}: cannot keep features here ({error.strerror}); free some space, choose another cache "
+                "folder, or set it to null to compute features anew each time"
+            ) from error
+
+
+def encode_features(features, key):
+    """Return the bytes of a cache file: NumPy's format, and a CRC-32 of the key and of those bytes.
+
+    Example
+    -------
+    >>> content = encode_features(np.zeros((2, 3), np.float32), "a key")
+    >>> np.load(io.BytesIO(content)).shape
+    (2, 3)
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, features)
+    content = buffer.getvalue()
+    return content + zlib.crc32(content, zlib.crc32(key.encode())).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def decode_features(content, key, shape):
+    """Return the array in the bytes of a cache file, or say why it is not to be used.
+
+    Arguments
+    ---------
+    content : bytes
+        Of the file.
+    key : str
+        What the file's name says that it holds.
+    shape : tuple of int
+        Of the features, (T, F).
+
+    Returns
+    -------
+    (numpy.ndarray or None, str or None)
+        The features, float32, or what is wrong, as the rest of a sentence about the file.
+
+    Example
+    -------
+    >>> content = encode_features(np.zeros((2, 3), np.float32), "a key")
+    >>> decode_features(content, "another key", (2, 3))
+    (None, 'has a wrong checksum')
+    """
+    body, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
+    if zlib.crc32(body, zlib.crc32(key.encode())).to_bytes(CHECKSUM_BYTES, "little") != checksum:
+        return None, "has a wrong checksum"
+    features = np.load(io.BytesIO(body), allow_pickle=False)
+    if features.shape != tuple(shape) or features.dtype != np.float32:
+        return None, f"holds {features.dtype} of shape {features.shape} instead of float32 of shape {tuple(shape)}"
+    if not np.isfinite(features).all():
+        return None, "holds values that are not finite"
+    return features, None

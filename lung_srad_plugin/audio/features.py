@@ -1,14 +1,16 @@
-"""From waveforms to log-mel spectrograms, as AST and DASS were trained on them."""
+"""The front end: from waveforms to log-mel spectrograms, as AST and DASS were trained on them."""
+
+import math
 
 import torch
 
-from lung_srad_plugin.audio.cycles import fade, shape_cycle
+from lung_srad_plugin.audio.cycles import cut_faded, fade, shape_cycle
+from lung_srad_plugin.audio.levels import check_level, level_gain
 from lung_srad_plugin.errors import LungSRADError
 
-# Mean and standard deviation of the log-mel values of AudioSet: Gong et al. (2021), "AST: Audio Spectrogram
-# Transformer", Interspeech, section 2.2 and its published code.
-AUDIOSET_MEAN = -4.2677393
-AUDIOSET_STD = 4.5689974
+# Lower edge of the first mel band, and the floor of the energies' logarithm: Kaldi's.
+LOW_HZ = 20.0
+FLOOR = math.log(torch.finfo(torch.float32).eps)
 
 
 class KaldiFbank(torch.nn.Module):
@@ -26,10 +28,17 @@ class KaldiFbank(torch.nn.Module):
         Number of mel bins.
     sample_rate : int
         Of the waveforms, in Hz.
+    high_hz : float or None
+        Upper edge of the last mel band; None is half the sample rate.
 
     Shape
     -----
     Input (B, samples) or (samples,), which is a batch of one; output (B, frames, n_mels).
+
+    Raises
+    ------
+    LungSRADError
+        Where a setting is out of range.
 
     Example
     -------
@@ -39,13 +48,21 @@ class KaldiFbank(torch.nn.Module):
     torch.Size([2, 798, 128])
     """
 
-    def __init__(self, frames=1024, n_mels=128, sample_rate=16000):
+    def __init__(self, frames=1024, n_mels=128, sample_rate=16000, high_hz=None):
         super().__init__()
         if frames is not None and frames < 1:
             raise LungSRADError(f"frames={frames}: expected a positive number of frames, or None to keep them all")
+        if n_mels < 1:
+            raise LungSRADError(f"n_mels={n_mels}: expected a positive number of mel bins")
+        if high_hz is not None and not LOW_HZ < high_hz <= sample_rate / 2:
+            raise LungSRADError(
+                f"high_hz={high_hz}: the last mel band ends above {LOW_HZ:g} Hz and at most at half the sample rate, "
+                f"{sample_rate / 2:g} Hz; None means the latter"
+            )
         self.frames = frames
         self.n_mels = n_mels
         self.sample_rate = sample_rate
+        self.high_hz = high_hz
 
     def forward(self, waveforms):
         """Return the log-mel energies (B, frames, n_mels) of waveforms (B, samples).
@@ -60,7 +77,7 @@ class KaldiFbank(torch.nn.Module):
             # A CPU is about twice as fast clip by clip, whose arrays fit its cache; a GPU wants one large call.
             clips = 1 if waveforms.device.type == "cpu" else len(waveforms)
             groups = waveforms.float().split(clips)
-            feats = torch.cat([kaldi_fbank(group, self.n_mels, self.sample_rate) for group in groups])
+            feats = torch.cat([kaldi_fbank(group, self.n_mels, self.sample_rate, self.high_hz) for group in groups])
             if self.frames is None:
                 return feats
             # (B, 1, T, F): over the mel axis nothing changes.
@@ -70,10 +87,36 @@ class KaldiFbank(torch.nn.Module):
             return resized.squeeze(1)
 
     def extra_repr(self):
-        return f"frames={self.frames}, n_mels={self.n_mels}, sample_rate={self.sample_rate}"
+        return (
+            f"frames={self.frames}, n_mels={self.n_mels}, sample_rate={self.sample_rate}, "
+            f"high_hz={self.sample_rate / 2 if self.high_hz is None else self.high_hz:g}"
+        )
 
 
-def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000):
+def mel_frequencies(n_mels=128, sample_rate=16000, high_hz=None):
+    """Return the centre of each mel band in Hz, for a bank of Kaldi's.
+
+    Arguments
+    ---------
+    n_mels, sample_rate, high_hz
+        As for ``KaldiFbank``.
+
+    Returns
+    -------
+    torch.Tensor
+        (n_mels,), float64.
+
+    Example
+    -------
+    >>> mel_frequencies(n_mels=3, sample_rate=16000).round()
+    tensor([ 642., 1803., 3966.], dtype=torch.float64)
+    """
+    low, high = (1127 * math.log(1 + hertz / 700) for hertz in (LOW_HZ, high_hz or sample_rate / 2))
+    mels = low + (high - low) / (n_mels + 1) * torch.arange(1, n_mels + 1, dtype=torch.float64)
+    return 700 * (torch.exp(mels / 1127) - 1)
+
+
+def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None):
     """Log-mel energies of a batch in one call of ``torchaudio.compliance.kaldi.fbank``.
 
     That function takes one waveform. The clips are laid end to end, each padded to a whole number of frame shifts, so
@@ -85,8 +128,8 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000):
         (B, samples), float32.
     n_mels : int
         Number of mel bins.
-    sample_rate : int
-        In Hz.
+    sample_rate, high_hz
+        As for ``KaldiFbank``.
 
     Returns
     -------
@@ -105,7 +148,7 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000):
     """
     from torchaudio.compliance import kaldi
 
-    window, shift = int(sample_rate * 0.025), int(sample_rate * 0.010)
+    window, shift = _window(sample_rate)
     batch, samples = waveforms.shape
     if samples < window:
         raise LungSRADError(f"clips of {samples} samples are shorter than one window of 25 ms ({window} samples)")
@@ -121,34 +164,20 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000):
         dither=0.0,
         use_energy=False,
         htk_compat=True,
+        low_freq=LOW_HZ,
+        high_freq=0.0 if high_hz is None else high_hz,  # 0: half the sample rate
     )
     # The last clip has fewer frames than the others: none straddles its end.
     feats = torch.nn.functional.pad(feats, (0, 0, 0, batch * stride - len(feats)))
     return feats.reshape(batch, stride, n_mels)[:, :frames]
 
 
-class AudioSetNormalization(torch.nn.Module):
-    """Normalise log-mel energies by AudioSet's mean and twice its standard deviation (Gong et al., 2021).
-
-    Takes the arguments of SpeechBrain's ``mean_var_norm`` modules.
-
-    Example
-    -------
-    >>> AudioSetNormalization()(torch.full((1, 2, 3), -4.2677393)).abs().max()
-    tensor(0.)
-    """
-
-    def forward(self, feats, lens=None):
-        """Return ``(feats + 4.2677393) / (2 * 4.5689974)``, of any shape; ``lens`` is not needed and not used."""
-        return (feats - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
-
-
 class CycleFeatures(torch.nn.Module):
-    """Features of whole raw waveforms: what an exported model computes.
+    """The front end of training, of exported models and of inference, from raw waveforms to features.
 
-    Fades the recording in and out, brings it to one duration and takes the ``KaldiFbank``: for one recording the same
-    as ``KaldiFbank()(read_cycle(path))``. In training ``read_cycle`` has shaped the waveform already, and
-    ``KaldiFbank`` alone follows; shaping twice would fade the end twice.
+    A recording is faded in and out, and multiplied by one gain where ``level`` asks for it (``prepare``). Cycles are
+    cut from it and brought to one duration (``cut``). ``fbank`` turns them into log-mel features. Called as a module it
+    does all of it with whole waveforms, as SpeechBrain's ``EncoderClassifier`` wants it.
 
     Arguments
     ---------
@@ -156,38 +185,108 @@ class CycleFeatures(torch.nn.Module):
         In seconds; longer waveforms are cut, shorter ones repeated.
     sample_rate : int
         Of the waveforms, in Hz.
-    frames : int or None
+    frames, n_mels, high_hz
         As for ``KaldiFbank``.
+    level : str
+        ``"recorded"`` leaves a recording as loud as it is. ``"rms"`` multiplies it by one gain, ``level_gain``.
 
     Shape
     -----
-    Input (B, samples) or (samples,), which is a batch of one; output (B, frames, 128).
+    Input (B, samples) or (samples,), which is a batch of one; output (B, frames, n_mels).
+
+    Raises
+    ------
+    LungSRADError
+        Where a setting is out of range.
 
     Example
     -------
     >>> CycleFeatures()(torch.randn(2, 48000)).shape
     torch.Size([2, 1024, 128])
+    >>> features, recording = CycleFeatures(level="rms"), 0.001 * torch.randn(160000)
+    >>> features.fbank(features.cut(features.prepare(recording), start=2.0, stop=3.5)).shape
+    torch.Size([1, 1024, 128])
     """
 
-    def __init__(self, duration=8.0, sample_rate=16000, frames=1024):
+    def __init__(self, duration=8.0, sample_rate=16000, frames=1024, n_mels=128, high_hz=None, level="recorded"):
         super().__init__()
+        check_level(level)
+        if not 0 < duration < math.inf:
+            raise LungSRADError(f"duration={duration}: expected seconds, above 0")
         self.duration = duration
         self.sample_rate = sample_rate
-        self.fbank = KaldiFbank(frames=frames, sample_rate=sample_rate)
+        self.level = level
+        self.fbank = KaldiFbank(frames, n_mels, sample_rate, high_hz)
+
+    @classmethod
+    def around(cls, fbank, duration, sample_rate):
+        """Return the front end of runs of version 0.1, whose settings hold a ``KaldiFbank`` and the duration apart.
+
+        Raises
+        ------
+        LungSRADError
+            Where the filterbank is made for another sample rate than that of the waveforms.
+        """
+        if fbank.sample_rate != sample_rate:
+            raise LungSRADError(
+                f"sample_rate={sample_rate}, but compute_features is a KaldiFbank for {fbank.sample_rate} Hz, so its "
+                "mel bands lie elsewhere than they say; train again with a CycleFeatures, as hparams/lung_srad.yaml has"
+            )
+        return cls(duration, sample_rate, fbank.frames, fbank.n_mels, fbank.high_hz)
+
+    @property
+    def shape(self):
+        """Frames and mel bins of the features of one cycle."""
+        if self.fbank.frames is not None:
+            return self.fbank.frames, self.fbank.n_mels
+        window, shift = _window(self.sample_rate)
+        return 1 + (round(self.duration * self.sample_rate) - window) // shift, self.fbank.n_mels
+
+    def prepare(self, recordings, name="recording"):
+        """Return whole recordings with their fades and their gain.
+
+        Arguments
+        ---------
+        recordings : torch.Tensor
+            (..., samples), raw.
+        name : str or Path
+            What error messages call them.
+
+        Raises
+        ------
+        LungSRADError
+            Where they are shorter than the fade of 1/16 s.
+        """
+        try:
+            recordings = fade(recordings.float(), self.sample_rate)
+        except LungSRADError as error:
+            raise LungSRADError(f"{name}: {error}") from error
+        if self.level == "recorded":
+            return recordings
+        return recordings * level_gain(recordings, self.sample_rate).float()
+
+    def cut(self, recording, start=None, stop=None, name="recording"):
+        """Return the waveform (samples,) of one cycle of a recording that ``prepare`` returned; see ``cut_cycle``."""
+        return cut_faded(recording, start, stop, self.duration, self.sample_rate, name)
 
     def forward(self, waveforms):
-        """Return the features (B, frames, 128) of raw waveforms (B, samples).
+        """Return the features (B, frames, n_mels) of raw waveforms (B, samples).
 
         Raises
         ------
         LungSRADError
             Where the waveforms are empty or shorter than the fade of 1/16 s.
         """
-        waveforms = fade(_as_batch(waveforms).float(), self.sample_rate)
-        return self.fbank(shape_cycle(waveforms, self.duration, self.sample_rate))
+        recordings = self.prepare(_as_batch(waveforms), name="waveforms")
+        return self.fbank(shape_cycle(recordings, self.duration, self.sample_rate))
 
     def extra_repr(self):
-        return f"duration={self.duration}, sample_rate={self.sample_rate}"
+        return f"duration={self.duration}, sample_rate={self.sample_rate}, level={self.level}"
+
+
+def _window(sample_rate):
+    """Length of a window of 25 ms and shift of 10 ms, in samples."""
+    return int(sample_rate * 0.025), int(sample_rate * 0.010)
 
 
 def _as_batch(waveforms):

@@ -1,6 +1,6 @@
 """Reading recordings of any length in blocks, to the very samples that reading them whole gives.
 
-``load_recording`` and ``fade`` of ``audio.py`` are the definition; this is the same in bounded memory.
+``CycleFeatures.prepare`` of what ``load_recording`` returns is the definition; this is the same in bounded memory.
 """
 
 import math
@@ -9,6 +9,7 @@ import soundfile
 import torch
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
+from lung_srad_plugin.audio.levels import LevelMeter, check_level
 from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.source import audio_source
@@ -19,7 +20,7 @@ BLOCK_SECONDS = 4.0
 
 
 class RecordingStream:
-    """One channel of a recording at the wanted rate with the recording's fade, read from start to end in blocks.
+    """One channel of a recording at the wanted rate with its fades and gain, read from start to end in blocks.
 
     Arguments
     ---------
@@ -27,6 +28,8 @@ class RecordingStream:
         An audio file that libsndfile reads, or what else ``audio_source`` takes. Several channels are averaged.
     sample_rate : int
         Wanted, in Hz.
+    level : str
+        As for ``CycleFeatures``. For ``"rms"`` the recording is read once more, before all else.
 
     Attributes
     ----------
@@ -38,6 +41,8 @@ class RecordingStream:
         Length at the wanted rate.
     duration : float
         Length in seconds.
+    gain : float
+        What the samples are multiplied by; 1 with ``level="recorded"``.
     checks : InputChecks
         Of what was read so far.
 
@@ -58,7 +63,8 @@ class RecordingStream:
     [16000, 40000]
     """
 
-    def __init__(self, recording, sample_rate=16000):
+    def __init__(self, recording, sample_rate=16000, level="recorded"):
+        check_level(level)
         self.source = audio_source(recording)
         self.name = self.source.name
         self.sample_rate = sample_rate
@@ -78,6 +84,7 @@ class RecordingStream:
         self.samples = math.ceil(self.frames * self._new / self._old)
         with self.source.open_bytes() as file:
             self._truncation = find_truncation(file)
+        self.gain = 1.0 if level == "recorded" else _measure_gain(RecordingStream(self.source, sample_rate))
 
     def flaws(self):
         """Return what the input checks found in what was read; all of it must have been, see ``InputChecks.flaws``.
@@ -96,7 +103,7 @@ class RecordingStream:
         for block in blocks:
             block = block[: self.samples - done]
             if len(block):
-                yield self._fade(block, done)
+                yield self._fade(block, done) * self.gain
             done += len(block)
 
     def _native_blocks(self):
@@ -172,3 +179,11 @@ class RecordingStream:
             yield held[begin - offset : end - offset].clone()
         for _ in blocks:  # so that the checks see the rest
             pass
+
+
+def _measure_gain(stream):
+    """Return the gain of a recording, read from start to end."""
+    meter = LevelMeter(stream.sample_rate)
+    for block in stream.blocks():
+        meter.add(block)
+    return meter.gain()

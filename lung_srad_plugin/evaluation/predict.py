@@ -4,7 +4,7 @@ from itertools import groupby
 
 import torch
 
-from lung_srad_plugin.audio.cycles import cut_cycle, fade, shape_cycle
+from lung_srad_plugin.audio.cycles import shape_cycle
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.evaluation.manifest_table import join_rows
 from lung_srad_plugin.inference.predict import Clip, predict
@@ -62,15 +62,16 @@ def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
 def _parts(classifier, rows, order, windows):
     """Yield (index of the row, weight, clip) of all that is to be classified, decoding each recording once."""
     rate, duration = classifier.sample_rate, classifier.window
+    features = classifier.mods.compute_features
     for wav, indices in groupby(order, key=lambda index: rows[index]["wav"]):
-        recording = load_recording(wav, rate)
+        recording = features.prepare(load_recording(wav, rate), name=wav)
         for index in indices:
             start, stop = rows[index]["start"], rows[index]["stop"]
             name = f"{wav}, {start:.2f} to {stop:.2f} s"
             if not windows or stop - start <= duration:
-                yield index, 1.0, Clip(name, cut_cycle(recording, start, stop, duration, rate, name=wav))
+                yield index, 1.0, Clip(name, features.cut(recording, start, stop, name=wav))
                 continue
-            cycle = fade(recording, rate)[int(start * rate) : int(stop * rate)]
+            cycle = recording[int(start * rate) : int(stop * rate)]
             window = round(duration * rate)
             spans = place_windows(len(cycle), window, round(window * WINDOW_HOP))
             for begin, end in spans:

@@ -14,7 +14,9 @@ import torch
 from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.tag import Tag
 
+from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_folder import (
@@ -32,17 +34,12 @@ from lung_srad_plugin.export.model_folder import (
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
-# SpeechBrain builds these when it loads the folder; the parts that depend on the run are added to them.
+# The exported yaml is this header, the nodes of the run's own yaml that build the model, and the wiring.
 HEADER = """\
 # Lung-SRAD, for speechbrain.inference.classifiers.EncoderClassifier.from_hparams(source=<this folder>), or with checks
 # of the folder and of what is classified: lung_srad_plugin.LungSoundClassifier.from_hparams(source=<this folder>).
 # Research use only: not a medical device.
 sample_rate: {sample_rate}
-compute_features: !new:lung_srad_plugin.CycleFeatures
-    duration: {duration}
-    sample_rate: {sample_rate}
-    frames: {frames}
-mean_var_norm: !new:lung_srad_plugin.AudioSetNormalization
 """
 
 WIRING = """\
@@ -65,8 +62,11 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 # Which checkpoint of a run, by the value that its meta data must have most of.
 SELECTIONS = {"valid": "valid_score", "last": "epoch", "test": "test_score"}
 
+NORMALIZATION = "mean_var_norm"
 TOLERANCE = 1e-5  # of log-probabilities, between the training modules and the exported folder
 
+# The front end as runs of version 0.1 have it, with duration and sample rate in keys of their own.
+_OLD_FRONT_END = "!new:lung_srad_plugin.KaldiFbank"
 # Settings of training and of one machine; an exported model runs on any.
 _MACHINE = ("scan_backend", "gradient_checkpointing")
 # What a yaml file computes of constants, so that the exported one holds the result.
@@ -146,27 +146,28 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         if not (checkpoint / f"{name}.ckpt").is_file():
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
     _check_destination(destination)
+    nodes, modules = _build_model(settings, checkpoint)
     with _appearing(destination) as folder:
-        _write(folder, run_folder, settings, checkpoint, select)
+        _write(folder, run_folder, settings, nodes, modules["compute_features"], checkpoint, select)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
             export_onnx(folder)
-        verify_export(folder, settings, checkpoint)
+        verify_export(folder, modules, checkpoint)
     return destination
 
 
-def verify_export(folder, settings, checkpoint):
+def verify_export(folder, modules, checkpoint):
     """Classify a clip with the training's modules and with the folder, loaded by the stock class.
 
     Arguments
     ---------
     folder : Path
         The exported folder.
-    settings : dict
-        The run's hyperparameters, as yaml nodes.
+    modules : dict
+        ``compute_features``, ``mean_var_norm``, ``embedding_model`` and ``classifier`` as trained.
     checkpoint : Path
-        The run's checkpoint.
+        The run's checkpoint, for the message.
 
     Raises
     ------
@@ -175,13 +176,10 @@ def verify_export(folder, settings, checkpoint):
     """
     from speechbrain.inference.classifiers import EncoderClassifier
 
-    from lung_srad_plugin.audio.cycles import cut_cycle
-
-    rate = settings["sample_rate"]
+    features = modules["compute_features"]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        clip = 0.1 * torch.randn(3 * rate, generator=torch.Generator().manual_seed(0))
-        modules = _training_modules(settings, checkpoint)
-        feats = modules["compute_features"](cut_cycle(clip, duration=settings["duration"], sample_rate=rate)[None])
+        clip = 0.1 * torch.randn(3 * features.sample_rate, generator=torch.Generator().manual_seed(0))
+        feats = features.fbank(features.cut(features.prepare(clip)))
         embeddings = modules["embedding_model"](modules["mean_var_norm"](feats))
         expected = modules["classifier"](embeddings).squeeze(1)
         exported = EncoderClassifier.from_hparams(source=str(folder), run_opts={"device": "cpu"})
@@ -194,31 +192,49 @@ def verify_export(folder, settings, checkpoint):
         )
 
 
-def _training_modules(settings, checkpoint):
-    """Build what the run trained, with the weights of the checkpoint."""
-    names = ("compute_features", "mean_var_norm", *WEIGHTS)
-    modules = load_hyperpyyaml(_dump({name: settings[name] for name in names}))
+def _build_model(settings, checkpoint):
+    """Return the yaml nodes of what the run trained, ready to be exported, and the modules with their weights."""
+    nodes = {name: _portable(settings[name]) for name in (NORMALIZATION, *WEIGHTS)}
+    nodes = {"compute_features": _front_end(settings), **nodes}
+    with torch.random.fork_rng(devices=[]):
+        modules = load_hyperpyyaml(_dump(nodes))
     for name in WEIGHTS:
         check_weights(modules[name], checkpoint / f"{name}.ckpt")
         modules[name].load_state_dict(_load(checkpoint / f"{name}.ckpt"))
-    for name in names:
-        modules[name].eval()
-    return modules
+    if modules[NORMALIZATION].state_dict():
+        # Statistics of the training part: two numbers, so that the folder needs no further file.
+        check_weights(modules[NORMALIZATION], checkpoint / f"{NORMALIZATION}.ckpt")
+        modules[NORMALIZATION].load_state_dict(_load(checkpoint / f"{NORMALIZATION}.ckpt"))
+        nodes[NORMALIZATION].update({key: value.item() for key, value in modules[NORMALIZATION].state_dict().items()})
+    for module in modules.values():
+        module.eval()
+    return nodes, modules
 
 
-def _write(folder, run_folder, settings, checkpoint, select):
+def _front_end(settings):
+    """Return the node of the ``CycleFeatures`` of a run; one of version 0.1 has a ``KaldiFbank`` and keys apart."""
+    node = _portable(settings["compute_features"])
+    if node.tag.value != _OLD_FRONT_END:
+        return node
+    duration, sample_rate = (_scalar(settings[key]) for key in ("duration", "sample_rate"))
+    features = CycleFeatures.around(KaldiFbank(**node), duration, sample_rate)
+    settings = {"duration": duration, "sample_rate": sample_rate}
+    node = CommentedMap({**settings, "frames": features.fbank.frames, "n_mels": features.fbank.n_mels})
+    node.yaml_set_ctag(Tag(suffix="!new:lung_srad_plugin.CycleFeatures"))
+    return node
+
+
+def _write(folder, run_folder, settings, nodes, features, checkpoint, select):
     from safetensors.torch import save
 
     labels = [str(label) for label in settings["labels"]]
-    parts = {name: _portable(settings[name]) for name in WEIGHTS}
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
         weights = {key: value.contiguous() for key, value in _load(folder / f"{name}.ckpt").items()}
         # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
         (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
-    plain = {key: "null" if settings[key] is None else settings[key] for key in ("sample_rate", "duration", "frames")}
-    yaml = HEADER.format(**plain) + _dump(parts) + WIRING.format(classes=len(labels))
+    yaml = HEADER.format(sample_rate=features.sample_rate) + _dump(nodes) + WIRING.format(classes=len(labels))
     (folder / HYPERPARAMS).write_text(yaml, encoding="utf-8")
     results = _read_results(run_folder)
     shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
@@ -230,9 +246,9 @@ def _write(folder, run_folder, settings, checkpoint, select):
         "format": FORMAT,
         "model": f"{experiment}-{files['embedding_model.ckpt'][:8]}",
         "labels": labels,
-        "sample_rate": settings["sample_rate"],
-        "duration": settings["duration"],
-        "frames": settings["frames"],
+        "sample_rate": features.sample_rate,
+        "duration": features.duration,
+        "frames": features.fbank.frames,
         "experiment": experiment,
         "epoch": epoch,
         "select": select,
@@ -346,7 +362,7 @@ def _read_settings(path):
             settings = YAML().load(file)
     except FileNotFoundError:
         raise LungSRADError(f"{path}: no such file; expected the output folder of a training run") from None
-    keys = (*WEIGHTS, "compute_features", "mean_var_norm", "labels", "duration", "sample_rate", "frames")
+    keys = (*WEIGHTS, "compute_features", NORMALIZATION, "labels", "duration", "sample_rate")
     for key in keys:
         if key not in settings:
             raise LungSRADError(f"{path}: the key {key!r} is missing; expected the hyperparameters of a training run")

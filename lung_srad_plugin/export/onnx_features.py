@@ -6,13 +6,14 @@ import torch
 import torch.nn.functional as F
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
+from lung_srad_plugin.audio.features import LOW_HZ
+from lung_srad_plugin.audio.levels import level_gain
 
 PREEMPHASIS = 0.97
-LOWEST_HZ = 20.0
 
 
 class ONNXFeatures(torch.nn.Module):
-    """What ``CycleFeatures`` computes, without FFT and without branches on the input's length.
+    """Computes what ``CycleFeatures`` does, without FFT and without branches on the input's length.
 
     A fade is a factor that depends on the distance from an end; repeating is indexing modulo the length; the spectrum
     is a product with a matrix of cosines and sines, in place of an FFT.
@@ -20,11 +21,11 @@ class ONNXFeatures(torch.nn.Module):
     Arguments
     ---------
     features : CycleFeatures
-        What to imitate.
+        The front end to imitate; its settings are taken.
 
     Shape
     -----
-    Input (B, samples), longer than the fade of 1/16 s; output (B, frames, 128).
+    Input (B, samples), longer than the fade of 1/16 s; output (B, frames, n_mels).
 
     Example
     -------
@@ -37,37 +38,41 @@ class ONNXFeatures(torch.nn.Module):
     def __init__(self, features):
         super().__init__()
         rate = features.sample_rate
+        self.sample_rate = rate
+        self.level = features.level
         self.samples = round(features.duration * rate)
         self.ramp = int(FADE_SECONDS * rate)
         self.frames = features.fbank.frames
         self.window, self.shift = int(rate * 0.025), int(rate * 0.010)
         self.count = 1 + (self.samples - self.window) // self.shift
-        spectrum, mels = _matrices(rate, self.window, features.fbank.n_mels)
+        spectrum, mels = _matrices(rate, self.window, features.fbank.n_mels, features.fbank.high_hz)
         self.register_buffer("spectrum", spectrum)
         self.register_buffer("mels", mels)
         self.register_buffer(
-            "places", torch.arange(self.count)[:, None] * self.shift + torch.arange(self.window)[None, :]
+            "index", torch.arange(self.count)[:, None] * self.shift + torch.arange(self.window)[None, :]
         )
 
     def forward(self, waveforms):
         return self._log_mel(self._shape(waveforms))
 
     def _shape(self, waveforms):
-        place = torch.arange(waveforms.shape[1], device=waveforms.device)
+        index = torch.arange(waveforms.shape[1], device=waveforms.device)
         # A tensor: the exporter has no remainder by a size that is left open.
-        length = place[-1:] + 1
+        length = index[-1:] + 1
         # Both ramps are 0 at their very end; in a short recording they overlap.
-        rise, fall = ((part.float() / (self.ramp - 1)).clamp(max=1.0) for part in (place, length - 1 - place))
+        rise, fall = ((part.float() / (self.ramp - 1)).clamp(max=1.0) for part in (index, length - 1 - index))
         waveforms = waveforms * (rise * fall)
-        places = torch.arange(self.samples, device=waveforms.device)
-        waveforms = waveforms[:, places % length]
+        if self.level == "rms":
+            waveforms = waveforms * level_gain(waveforms, self.sample_rate).float()
+        index = torch.arange(self.samples, device=waveforms.device)
+        waveforms = waveforms[:, index % length]
         # A cut has no fade at its end, a repetition has.
-        fall = ((self.samples - 1 - places).float() / (self.ramp - 1)).clamp(max=1.0)
+        fall = ((self.samples - 1 - index).float() / (self.ramp - 1)).clamp(max=1.0)
         cut = (length > self.samples).float()
         return waveforms * torch.maximum(fall, cut)
 
     def _log_mel(self, waveforms):
-        frames = waveforms[:, self.places]  # (B, count, window)
+        frames = waveforms[:, self.index]  # (B, count, window)
         frames = frames - frames.mean(dim=2, keepdim=True)
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
         real, imaginary = ((frames - PREEMPHASIS * before) @ self.spectrum).chunk(2, dim=2)
@@ -80,7 +85,7 @@ class ONNXFeatures(torch.nn.Module):
         ).squeeze(1)
 
 
-def _matrices(rate, window, n_mels):
+def _matrices(rate, window, n_mels, high_hz):
     """The windowed cosines and sines (window, 2 bins), and the mel filters (bins, n_mels), as Kaldi has them."""
     from torchaudio.compliance.kaldi import get_mel_banks
 
@@ -89,5 +94,5 @@ def _matrices(rate, window, n_mels):
     bins = torch.arange(size // 2 + 1, dtype=torch.float64)
     angle = 2 * math.pi / size * torch.arange(window, dtype=torch.float64)[:, None] * bins
     spectrum = torch.cat([angle.cos(), -angle.sin()], dim=1) * hanning[:, None]
-    filters, _ = get_mel_banks(n_mels, size, float(rate), LOWEST_HZ, 0.0, 100.0, -500.0, 1.0)
+    filters, _ = get_mel_banks(n_mels, size, float(rate), LOW_HZ, high_hz or 0.0, 100.0, -500.0, 1.0)
     return spectrum.float(), F.pad(filters, (0, 1)).T.contiguous()

@@ -66,7 +66,9 @@ def cut_recording(
     cycles: str | Path | Iterable | None,
     hop: float,
 ) -> CutRecording:
-    """Open a recording and decide which parts of it go through the model; nothing but its header is read.
+    """Open a recording and decide which parts of it go through the model.
+
+    Only its header is read, and the whole of it once where the model brings recordings to one level.
 
     Arguments
     ---------
@@ -84,7 +86,7 @@ def cut_recording(
     window = round(classifier.window * rate)
     hop = check_hop(hop, classifier.window)
     times = None if cycles is None else read_cycles(cycles)
-    stream = RecordingStream(source, rate)
+    stream = RecordingStream(source, rate, classifier.mods.compute_features.level)
     if times is not None:
         return CutRecording(stream, cycle_spans(times, stream.samples, rate, window, stream.name), times, True)
     spans = place_windows(stream.samples, window, round(hop * rate))

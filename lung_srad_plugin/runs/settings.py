@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lung_srad_plugin.audio.levels import LEVELS
+from lung_srad_plugin.audio.normalization import NORMALIZATIONS
+from lung_srad_plugin.audio.spec_augment import FREQ_SHARE, TIME_SHARE
 from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS
 from lung_srad_plugin.datasets.preparation import TASK_NAMES, TRAINED_DATA_SETS
 from lung_srad_plugin.encoders.dass.block import NORMS
@@ -48,6 +51,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, description="a whole number from 0 t
 Switch = Annotated[bool, Field(description="True or False")]
 Count = Annotated[int, Field(ge=1, description="a whole number from 1")]
 Weight = Annotated[float, _finite(0, description="a number from 0; 0 switches the loss off")]
+Share = Annotated[float, _finite(0, 1, above=True, description="a share above 0 and at most 1")]
 Probability = Annotated[float, _finite(0, 1, description="a number from 0 to 1")]
 Built = Annotated[
     str, AfterValidator(_built), Field(description="an object that the yaml file builds (!new:, !name: or !apply:)")
@@ -92,10 +96,18 @@ class Settings(BaseModel):
     sample_rate: Annotated[int, Field(ge=1000, le=192_000, description="a rate in Hz from 1000 to 192000")]
     duration: Annotated[float, _finite(0.1, 120, description="seconds from 0.1 to 120")]
     frames: Annotated[int | None, Field(ge=4, description="a whole number from 4, or null to keep all frames")]
+    # Keys with a default are absent from runs of version 0.1.
+    level: Annotated[str, _one_of(LEVELS)] = "recorded"
+    high_hz: Annotated[
+        float | None, _finite(20, above=True, description="Hz, at most half of sample_rate, or null for that half")
+    ] = None
     compute_features: Built
     feature_cache: Built
+    normalization: Annotated[str, _one_of(NORMALIZATIONS)] = "audioset"
     mean_var_norm: Built
     spec_augment_probability: Probability
+    spec_augment_time_share: Share = TIME_SHARE
+    spec_augment_freq_share: Share = FREQ_SHARE
     augment: Built
 
     pretrained: Annotated[Name | None, Field(description="a file or an address, or null for random weights")]
@@ -164,6 +176,8 @@ class Settings(BaseModel):
             raise ValueError(f"fold: {self.fold}; expected a whole number below folds, which is {self.folds}")
         if len(self.depths) != len(self.dims):
             raise ValueError(f"dims: {self.dims}; expected as many numbers as depths has: {self.depths}")
+        if self.high_hz is not None and self.high_hz > self.sample_rate / 2:
+            raise ValueError(f"high_hz: {self.high_hz:g}; expected at most half of sample_rate {self.sample_rate}")
         return self
 
 

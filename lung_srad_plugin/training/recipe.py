@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process, run_on_main
 
+from lung_srad_plugin.audio.floor import describe_floor
 from lung_srad_plugin.datasets.manifests import validate_manifests
 from lung_srad_plugin.datasets.preparation import prepare_data_set
 from lung_srad_plugin.encoders.pretrained import load_pretrained
@@ -74,6 +75,7 @@ def train(arguments):
     prepared = prepare_data(hparams)
     manifests, rows = load_manifests(hparams)
     run_on_main(fill_cache, args=[hparams["feature_cache"], rows])
+    fit_normalization(hparams, rows["train"])
     label_encoder = make_label_encoder(hparams["labels"])
     datasets = {part: make_dataset(rows[part], hparams["feature_cache"], label_encoder) for part in rows}
     if hparams["teacher"] is not None:
@@ -157,8 +159,18 @@ def load_manifests(hparams):
 
 
 def fill_cache(feature_cache, rows):
-    """Compute the features of all parts before training, so that no epoch waits for them."""
+    """Compute the features of all parts before training, so that no epoch waits for them; say how empty they are."""
     feature_cache.fill([row for part in rows.values() for row in part])
+    Console().print(describe_floor(feature_cache, rows["train"]), highlight=False, markup=False, soft_wrap=True)
+
+
+def fit_normalization(hparams, rows):
+    """Give the normalisation the statistics of the training part, where it takes them, and keep them in checkpoints."""
+    normalization, feature_cache = hparams["mean_var_norm"], hparams["feature_cache"]
+    normalization.fit(feature_cache(row["wav"], row["start"], row["stop"]) for row in rows)
+    if normalization.state_dict():
+        # A run that is resumed or tested takes the statistics of its checkpoint instead.
+        hparams["checkpointer"].add_recoverable("mean_var_norm", normalization)
 
 
 def add_teacher(hparams, rows):

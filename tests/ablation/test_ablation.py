@@ -17,8 +17,9 @@ from page_parser import parse
 from toy import HPARAMS, toy_arguments, write_toy_data
 
 from lung_srad_plugin import (
+    CycleFeatures,
     DASSEncoder,
-    KaldiFbank,
+    FeatureNormalization,
     LungSRADError,
     PatchMixContrastiveLoss,
     SpecAugment,
@@ -167,7 +168,7 @@ def test_published_figures_are_read_as_mean_and_deviation():
     assert published["dass_gaussian_patch"] == {}
 
 
-@pytest.mark.parametrize(("name", "rows"), [("ablation", 6), ("ablation_factors", 25), ("ablation_small", 5)])
+@pytest.mark.parametrize(("name", "rows"), [("ablation", 6), ("ablation_factors", 26), ("ablation_small", 5)])
 def test_each_row_of_the_grids_can_be_built(name, rows, tmp_path):
     grid = read_grid(HPARAMS / f"{name}.yaml")
     assert len(grid.rows) == rows
@@ -176,7 +177,8 @@ def test_each_row_of_the_grids_can_be_built(name, rows, tmp_path):
         gaussian = [settings[f"gaussian_{part}"] for part in ("stage", "blocks", "kernel", "sigma", "target")]
         smooth_blocks(DASSEncoder(settings["depths"], [8, 8, 8, 8]), *gaussian)
         PatchMixContrastiveLoss(settings["temperature"], settings["negatives"], settings["stop_gradient"])
-        KaldiFbank(settings["frames"])
+        CycleFeatures(frames=settings["frames"], level=settings["level"], high_hz=settings["high_hz"])
+        FeatureNormalization(settings["normalization"])
         SpecAugment(probability=settings["spec_augment_probability"])
 
 

@@ -7,7 +7,7 @@ import torch
 from conv_encoder import ConvEncoder
 
 from lung_srad_plugin import CycleFeatures, DASSEncoder, LungSoundModel, LungSRADError, apply_patch_mix, draw_patch_mix
-from lung_srad_plugin.audio.features import AudioSetNormalization
+from lung_srad_plugin.audio.normalization import AudioSetNormalization
 from lung_srad_plugin.encoders.base import ActivationMap, Encoder
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 from lung_srad_plugin.encoders.pretrained import load_pretrained

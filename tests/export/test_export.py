@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from speechbrain.inference.classifiers import EncoderClassifier
 from tiny_model import build_modules, write_run
 
-from lung_srad_plugin import LungSRADError
+from lung_srad_plugin import CycleFeatures, LungSRADError
 from lung_srad_plugin.export import export
 from lung_srad_plugin.export.export import export_checkpoint, export_run
 from lung_srad_plugin.export.model_card import write_card
@@ -164,7 +164,8 @@ def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):
 
 
 def test_an_export_that_answers_otherwise_is_not_written(run_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "HEADER", export.HEADER.replace("duration: {duration}", "duration: 7.0"))
+    forward = CycleFeatures.forward
+    monkeypatch.setattr(CycleFeatures, "forward", lambda features, waveforms: forward(features, 2 * waveforms))
     with pytest.raises(LungSRADError, match="answers otherwise than the training modules"):
         export_run(run_folder, tmp_path / "model")
     assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.fetching import FetchConfig
 from tiny_model import build_modules
 
-from lung_srad_plugin import AudioSetNormalization, KaldiFbank, LungSRADError
+from lung_srad_plugin import AudioSetNormalization, CycleFeatures, LungSRADError
 from lung_srad_plugin.audio.cycles import cut_cycle, fade, shape_cycle
 from lung_srad_plugin.audio.feature_cache import FeatureCache
 from lung_srad_plugin.audio.quality import Flaw
@@ -63,7 +63,7 @@ def noise(tmp_path_factory):
 def as_training_sees(path, cycles, seed=1):
     """Class probabilities of cycles through the modules and the data pipeline of the training."""
     encoder, head = build_modules(seed)
-    cache = FeatureCache(None, KaldiFbank(frames=128))
+    cache = FeatureCache(None, CycleFeatures(frames=128))
     feats = torch.stack([cache(path, start, stop) for start, stop in cycles])
     with torch.no_grad():
         return head(encoder.encode(encoder.embed(AudioSetNormalization()(feats)))).exp()

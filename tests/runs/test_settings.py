@@ -42,6 +42,10 @@ def test_every_key_of_the_recipe_is_in_the_schema():
         *(("checkpointer", value) for value in (None, "!nothing"[1:])),
         ("strict", "nope"),
         ("frames", 0),
+        ("level", "peak"),
+        *(("high_hz", value) for value in (0, 20, "high")),
+        ("normalization", "speaker"),
+        *(("spec_augment_time_share", value) for value in (0, 1.1, 160)),
         ("depths", [1, 0]),
         ("depths", 4),
         ("output_folder", 5),
@@ -75,7 +79,12 @@ def test_all_wrong_values_are_named_at_once():
 
 
 @pytest.mark.parametrize(
-    ("changes", "key"), [({"folds": 3, "fold": 3}, "fold: 3"), ({"dims": [8, 16]}, r"dims: \[8, 16\]")]
+    ("changes", "key"),
+    [
+        ({"folds": 3, "fold": 3}, "fold: 3"),
+        ({"dims": [8, 16]}, r"dims: \[8, 16\]"),
+        ({"high_hz": 8001.0}, "high_hz: 8001"),
+    ],
 )
 def test_values_that_do_not_fit_together_are_refused(changes, key):
     with pytest.raises(LungSRADError, match=key):

@@ -1,0 +1,128 @@
+"""Normalising features: by AudioSet's statistics, by each clip's own, or by those of the training part."""
+
+import torch
+
+from lung_srad_plugin.errors import LungSRADError
+
+NORMALIZATIONS = ("audioset", "clip", "dataset")
+
+# Mean and standard deviation of the log-mel values of AudioSet: Gong et al. (2021), "AST: Audio Spectrogram
+# Transformer", Interspeech, section 2.2 and its published code.
+AUDIOSET_MEAN = -4.2677393
+AUDIOSET_STD = 4.5689974
+
+# Log-mel values of any sound deviate by more. Silence, which is one value, becomes 0 and not the rounding of its mean.
+MIN_STD = 0.01
+
+
+class FeatureNormalization(torch.nn.Module):
+    """Subtract a mean from log-mel features, and divide by twice a standard deviation.
+
+    Takes the arguments of SpeechBrain's ``mean_var_norm`` modules.
+
+    Arguments
+    ---------
+    kind : str
+        Whose mean and deviation. ``"audioset"``: AudioSet's, with which the released weights of AST and DASS were
+        trained (Gong et al., 2021), and which Patch-Mix CL keeps. ``"clip"``: those of each clip over its frames and
+        mel bins, as the code published by Lung-SRAD's first author has it for DASS. ``"dataset"``: those of the
+        training part, set by ``fit``.
+    mean, std : float, optional
+        With ``"dataset"``, where they are known: an exported model has them. Both or neither.
+
+    Shape
+    -----
+    Input (B, T, F), output the same. ``"audioset"`` and ``"dataset"`` take any shape.
+
+    Raises
+    ------
+    LungSRADError
+        Where the kind does not exist, or its statistics are incomplete or not usable.
+
+    Example
+    -------
+    >>> FeatureNormalization()(torch.full((1, 2, 3), -4.2677393)).abs().max()
+    tensor(0.)
+    >>> FeatureNormalization("clip")(torch.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[-0.5000,  0.0000,  0.5000]]])
+    >>> FeatureNormalization("dataset", mean=-6.0, std=2.0)(torch.tensor([[[-2.0]]]))
+    tensor([[[1.]]])
+    """
+
+    def __init__(self, kind="audioset", mean=None, std=None):
+        super().__init__()
+        if kind not in NORMALIZATIONS:
+            raise LungSRADError(f"normalization={kind!r}: expected one of {', '.join(NORMALIZATIONS)}")
+        if (mean is None) != (std is None) or (mean is not None and kind != "dataset"):
+            raise LungSRADError(
+                f"normalization={kind!r} with mean={mean}, std={std}: expected both with 'dataset', and else none"
+            )
+        self.kind = kind
+        if kind == "dataset":
+            # In checkpoints, so that a run that is resumed or evaluated keeps what it was trained with.
+            self.register_buffer("mean", torch.tensor(torch.nan))
+            self.register_buffer("std", torch.tensor(torch.nan))
+            if mean is not None:
+                self._set(mean, std)
+
+    def fit(self, clips):
+        """Take the mean and deviation of all values of the training clips; nothing is done but for ``"dataset"``.
+
+        Arguments
+        ---------
+        clips : iterable of torch.Tensor
+            (T, F) each; read once, and only where needed.
+
+        Example
+        -------
+        >>> normalization = FeatureNormalization("dataset")
+        >>> normalization.fit([torch.tensor([[-1.0, 1.0]]), torch.tensor([[7.0, 9.0]])])
+        >>> normalization.mean, normalization.std
+        (tensor(4.), tensor(4.1231))
+        """
+        if self.kind != "dataset":
+            return
+        count, total, squares = 0, 0.0, 0.0
+        for clip in clips:
+            clip = clip.double()
+            count += clip.numel()
+            total += clip.sum().item()
+            squares += clip.square().sum().item()
+        mean = total / max(count, 1)
+        self._set(mean, max(squares / max(count, 1) - mean**2, 0.0) ** 0.5)
+
+    def _set(self, mean, std):
+        if not (abs(mean) < float("inf") and MIN_STD < std < float("inf")):
+            raise LungSRADError(
+                f"normalization='dataset' with mean {mean:g} and deviation {std:g}: expected a finite mean and a "
+                f"deviation above {MIN_STD}; the training part needs cycles with sound"
+            )
+        self.mean.fill_(mean)
+        self.std.fill_(std)
+
+    def forward(self, feats, lens=None):
+        """Return the normalised features; ``lens`` is not needed and not used, since clips are whole."""
+        if self.kind == "audioset":
+            return (feats - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
+        if self.kind == "clip":
+            mean = feats.mean(dim=(1, 2), keepdim=True)
+            std = feats.std(dim=(1, 2), keepdim=True)
+            scaled = (feats - mean) / (2 * std.clamp(min=MIN_STD))
+            return torch.where(std > MIN_STD, scaled, torch.zeros_like(scaled))
+        return (feats - self.mean) / (2 * self.std)
+
+    def extra_repr(self):
+        return f"kind={self.kind}"
+
+
+class AudioSetNormalization(FeatureNormalization):
+    """``FeatureNormalization("audioset")``, under the name that models and runs of version 0.1 hold.
+
+    Example
+    -------
+    >>> AudioSetNormalization()(torch.full((1, 2, 3), -4.2677393)).abs().max()
+    tensor(0.)
+    """
+
+    def __init__(self):
+        super().__init__("audioset")
