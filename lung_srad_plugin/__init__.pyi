@@ -13,6 +13,7 @@ from .audio.reading import load_recording as load_recording
 from .audio.spec_augment import SpecAugment as SpecAugment
 from .audio.spec_augment import apply_spec_augment as apply_spec_augment
 from .audio.spec_augment import draw_spec_augment as draw_spec_augment
+from .datasets.hf_lung.prepare import prepare_hf_lung as prepare_hf_lung
 from .datasets.icbhi.prepare import prepare_icbhi as prepare_icbhi
 from .datasets.kauh.prepare import prepare_kauh as prepare_kauh
 from .datasets.manifests import join_manifests as join_manifests

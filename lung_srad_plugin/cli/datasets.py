@@ -1,4 +1,4 @@
-"""``lung-srad datasets``, ``prepare-sprsound`` and ``prepare-kauh``: data sets described and prepared."""
+"""``lung-srad datasets``, and the commands that prepare SPRSound, KAUH and HF_Lung."""
 
 from enum import Enum
 from pathlib import Path
@@ -111,3 +111,16 @@ def prepare_kauh(
         test_fraction=test_fraction,
         seed=seed,
     )
+
+
+def prepare_hf_lung(
+    data_folder: Annotated[Path, typer.Argument(help="HF_Lung_V1, or it and HF_Lung_V1_IP side by side (V2).")],
+    save_folder: Annotated[Path, typer.Argument(help="Where to write the manifests.")],
+    valid_fraction: Annotated[float, typer.Option(help="Share of train, by dates, that becomes valid.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Decides which dates are drawn.")] = 1986,
+    strict: Annotated[Answer, typer.Option(help="false leaves out what is faulty and lists it.")] = Answer.true,
+):
+    """Write train.csv, valid.csv, test.csv and summary.json for HF_Lung V1 or V2: breath phases in four classes."""
+    from lung_srad_plugin.datasets.hf_lung.prepare import prepare_hf_lung as prepare
+
+    prepare(data_folder, save_folder, valid_fraction=valid_fraction, seed=seed, strict=strict is Answer.true)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lung_srad_plugin.cli.datasets import datasets, prepare_kauh, prepare_sprsound
+from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kauh, prepare_sprsound
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.version import __version__
 
@@ -121,6 +121,7 @@ def prepare(
 app.command()(datasets)
 app.command()(prepare_sprsound)
 app.command()(prepare_kauh)
+app.command()(prepare_hf_lung)
 
 
 @app.command()

@@ -66,6 +66,6 @@ def sprsound_scores_of_confusion(confusion: np.ndarray) -> dict[str, float]:
         "SE": scores["sensitivity"],
         "SP": scores["specificity"],
         "AS": scores["score"],
-        "HS": harmonic if np.ndim(harmonic) else float(harmonic),
-        "Score": (scores["score"] + harmonic) / 2 if np.ndim(harmonic) else float((scores["score"] + harmonic) / 2),
+        "HS": harmonic,
+        "Score": (scores["score"] + harmonic) / 2,
     }

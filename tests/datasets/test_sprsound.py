@@ -343,7 +343,7 @@ def test_all_problems_are_told_at_once_and_grouped(data):
     assert told.startswith(f"{data}: 11 problems")
     assert "5 recordings have no .json of their name, for example BioCAS2022/train2022_wav/" in told
     assert "5 events reach past the end of their audio" in told
-    assert "odd.wav: the name is not of the SPRSound form" in told
+    assert "odd.wav: the name is not of the form <patient>_<age>" in told
 
 
 def test_a_second_copy_of_a_recording_is_left_out(data):

@@ -1,6 +1,5 @@
 """Pairs SPRSound recordings with their annotations and examines both, without decoding any audio."""
 
-import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.progress import track
 
 from lung_srad_plugin.datasets.folder import audio_seconds, equal_files
+from lung_srad_plugin.datasets.names import index_by_name
 from lung_srad_plugin.datasets.problems import Problem
 from lung_srad_plugin.datasets.sprsound.annotation import Annotation, parse_annotation
 from lung_srad_plugin.datasets.sprsound.layout import Layout
@@ -64,8 +64,13 @@ def read_recordings(
     problems : list of Problem
         What is left out of ``recordings``, and why.
     """
-    audio, doubtful, problems = _by_name(layout, layout.audio, "recording")
-    annotations, more_doubtful, found = _by_name(layout, layout.annotations, "annotation")
+    audio, doubtful, problems = index_by_name(
+        layout.audio, layout.root, _name_of, FORM, "recording", lambda one, other: one.suffix == other.suffix
+    )
+    annotations, more_doubtful, found = index_by_name(
+        *(layout.annotations, layout.root, _name_of, FORM, "annotation"),
+        lambda one, other: layout.part_of(one) == layout.part_of(other),
+    )
     problems += found
     for stem in sorted(audio.keys() - annotations.keys()):
         message = f"recording without its annotation {stem}.json"
@@ -83,26 +88,8 @@ def read_recordings(
     return recordings, same_audio, problems + found
 
 
-def _by_name(layout, paths, what):
-    """Name to file, the first where there are several; the names of which this is not certain; the problems."""
-    groups, doubtful, problems = {}, set(), []
-    for path in paths:
-        if parse_name(path.stem):
-            groups.setdefault(path.stem, []).append(path)
-        else:
-            message = f"the name is not of the SPRSound form; expected {FORM}"
-            problems.append(Problem(layout.relative(path), message, left_out=what))
-    for stem, (first, *others) in groups.items():
-        for other in others:
-            equal = first.suffix == other.suffix and filecmp.cmp(first, other, shallow=False)
-            equal = equal and (what == "recording" or layout.part_of(first) == layout.part_of(other))
-            if not equal:
-                doubtful.add(stem)
-            message = f"duplicate: {layout.relative(first)} has the same name{'' if equal else ' and is another file'}"
-            group = f"{{count}} files have the name of another {what}{'' if equal else ' and differ from it'}"
-            left_out = "copy" if equal else "recording"
-            problems.append(Problem(layout.relative(other), message, left_out=left_out, group=group))
-    return {stem: group[0] for stem, group in groups.items()}, doubtful, problems
+def _name_of(path):
+    return path.stem if parse_name(path.stem) else None
 
 
 def _read(layout, stem, path, audio):
