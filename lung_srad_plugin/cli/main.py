@@ -304,21 +304,19 @@ def export(
 @app.command()
 def info(model: Annotated[Path, typer.Argument(help="A model folder.")]):
     """Print a model's card: data, protocol, scores, intended use and limits."""
-    from lung_srad_plugin.export.model_folder import CARD, read_config
+    from lung_srad_plugin.export.model_folder import read_card, read_config
 
     config = read_config(model)
-    card = model / CARD
-    if not card.is_file():
-        raise LungSRADError(f"{card}: the model has no card; export it again, or ask who gave it to you")
-    text = card.read_text(encoding="utf-8")
+    text = read_card(model)
     if not sys.stdout.isatty():
         print(text, end="")
         return
     from rich.console import Console
     from rich.markdown import Markdown
+    from rich.text import Text
 
     body = text.split("---\n", 2)[-1]  # without the hub's header
-    Console().print(Markdown(body), f"\n[dim]{config['model']} in {model}[/dim]")
+    Console().print(Markdown(body), Text(f"\n{config.model} in {model}", style="dim"))
 
 
 @app.command()

@@ -158,7 +158,7 @@ def _fit_of_run(scores, protocol):
     return read_validation_fit(scores)
 
 
-def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, windows=False, **how):
+def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, windows=False, trust_code=False, **how):
     """Let an exported model classify the cycles of a manifest.
 
     Arguments
@@ -176,6 +176,8 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
         model came with are used, if any.
     windows : bool
         As in ``predict_rows``.
+    trust_code : bool
+        As in ``LungSoundClassifier.from_hparams``.
     how
         ``batch_size`` and ``progress`` as in ``predict_rows``; ``run_opts`` as in ``LungSoundClassifier.from_hparams``.
 
@@ -190,11 +192,13 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
     """
     from lung_srad_plugin.datasets.manifests import validate_manifest
     from lung_srad_plugin.evaluation.predict import predict_rows
-    from lung_srad_plugin.export.model_folder import read_config
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
-    config = read_config(folder)
-    labels = config["labels"]
+    classifier = LungSoundClassifier.from_hparams(
+        source=Path(folder), run_opts=how.pop("run_opts", None), trust_code=trust_code
+    )
+    config = classifier.config
+    labels = config.labels
     known = list(labels) if labels_map is None else list(labels_map)
 
     def rows_of(path):
@@ -203,34 +207,34 @@ def load_model(folder, manifest, data_root=None, labels_map=None, valid=None, wi
     rows = rows_of(manifest)
     mapped = map_labels(rows, labels_map, labels, manifest)
     valid_rows = None if valid is None else map_labels(rows_of(valid), labels_map, labels, valid)
-    classifier = LungSoundClassifier.from_hparams(source=folder, run_opts=how.pop("run_opts", None))
     table = predict_rows(classifier, mapped, windows=windows, **how)
-    fit = read_validation_fit(config)
+    told = config.model_dump()
+    fit = read_validation_fit(told)
     if valid_rows is not None:
         fit = fit_apart(predict_rows(classifier, valid_rows, windows=windows, **how), table, valid)
 
-    protocol = config.get("protocol") or {}
+    protocol = told["protocol"] or {}
     part = _part_of_training(protocol, manifest)
-    picked_here = config["select"] == "test" or protocol.get("valid_is_test", False)
+    picked_here = config.select == "test" or protocol.get("valid_is_test", False)
     selection = Selection(
-        config["select"],
-        protocol.get("selection", {}).get(config["select"], f"checkpoint chosen as {config['select']!r}"),
-        config.get("epoch"),
+        config.select,
+        protocol.get("selection", {}).get(config.select, f"checkpoint chosen as {config.select!r}"),
+        config.epoch,
         part == "valid" or (part == "test" and picked_here),
         table,
         fit,
     )
-    long = sum(row["stop"] - row["start"] > config["duration"] for row in mapped)
+    long = sum(row["stop"] - row["start"] > config.duration for row in mapped)
     heard = "heard in overlapping windows, probabilities averaged" if windows else "cut to it, as in training"
     return Source(
-        name=config["model"],
+        name=config.model,
         data=Path(manifest).name,
         selections=[selection],
         protocol=protocol,
-        facts=_facts(config)
+        facts=_facts(told)
         | {
             "manifest": {Path(manifest).name: file_sha256(manifest)},
-            "longer than the model hears": f"{long} of {len(mapped)} rows exceed {config['duration']:g} s: {heard}",
+            "longer than the model hears": f"{long} of {len(mapped)} rows exceed {config.duration:g} s: {heard}",
         },
         of_training=part is not None,
         cautions=_cautions_of_part(part, protocol) + (_cautions_of_windows(long, mapped) if windows else []),

@@ -19,18 +19,18 @@ from ruamel.yaml.tag import Tag
 from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_card import write_card
+from lung_srad_plugin.export.model_config import FORMAT, parse_config
 from lung_srad_plugin.export.model_folder import (
     CARD,
     CONFIG,
-    FORMAT,
     HYPERPARAMS,
     LABEL_ENCODER,
     LICENSE,
     NEEDED,
     OPTIONAL,
     WEIGHTS,
-    check_weights,
 )
+from lung_srad_plugin.export.weights import load_weights, read_weights
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
@@ -199,12 +199,10 @@ def _build_model(settings, checkpoint):
     with torch.random.fork_rng(devices=[]):
         modules = load_hyperpyyaml(_dump(nodes))
     for name in WEIGHTS:
-        check_weights(modules[name], checkpoint / f"{name}.ckpt")
-        modules[name].load_state_dict(_load(checkpoint / f"{name}.ckpt"))
+        load_weights(modules[name], checkpoint / f"{name}.ckpt")
     if modules[NORMALIZATION].state_dict():
         # Statistics of the training part: two numbers, so that the folder needs no further file.
-        check_weights(modules[NORMALIZATION], checkpoint / f"{NORMALIZATION}.ckpt")
-        modules[NORMALIZATION].load_state_dict(_load(checkpoint / f"{NORMALIZATION}.ckpt"))
+        load_weights(modules[NORMALIZATION], checkpoint / f"{NORMALIZATION}.ckpt")
         nodes[NORMALIZATION].update({key: value.item() for key, value in modules[NORMALIZATION].state_dict().items()})
     for module in modules.values():
         module.eval()
@@ -230,7 +228,7 @@ def _write(folder, run_folder, settings, nodes, features, checkpoint, select):
     labels = [str(label) for label in settings["labels"]]
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
-        weights = {key: value.contiguous() for key, value in _load(folder / f"{name}.ckpt").items()}
+        weights = {key: value.contiguous() for key, value in read_weights(folder / f"{name}.ckpt").items()}
         # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
         (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
@@ -261,6 +259,7 @@ def _write(folder, run_folder, settings, nodes, features, checkpoint, select):
         "files": files,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    config = parse_config(config, str(folder / CONFIG), "rename what it names")
     (folder / CARD).write_text(write_card(config, results), encoding="utf-8")
 
 
@@ -276,10 +275,6 @@ def _data(results):
     folder = Path(results["data_folder"])
     synthetic = (folder / "SYNTHETIC.json").is_file()
     return f"{folder.name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else folder.name
-
-
-def _load(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _check_destination(destination):

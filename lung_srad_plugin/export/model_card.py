@@ -5,6 +5,7 @@ It is filled from the run alone. What the run does not say, the card says is not
 
 import json
 
+from lung_srad_plugin.export.model_config import ModelConfig
 from lung_srad_plugin.metrics.calibration import read_calibration
 
 # The hub's keys: https://huggingface.co/docs/hub/model-cards (metadata) and its `model-index`.
@@ -97,13 +98,13 @@ their owners' and are not changed by it.
 """
 
 
-def write_card(config, results=None):
+def write_card(config: ModelConfig, results: dict | None = None) -> str:
     """Return the text of a model card.
 
     Arguments
     ---------
-    config : dict
-        The model folder's ``config.json``.
+    config : ModelConfig
+        What the model folder's ``config.json`` says.
     results : dict, optional
         The run's ``results.json``; None where the run was not evaluated.
 
@@ -114,9 +115,8 @@ def write_card(config, results=None):
 
     Example
     -------
-    >>> config = {"model": "demo-1a2b", "labels": ["normal", "crackle"], "sample_rate": 16000, "duration": 8.0,
-    ...     "frames": None, "epoch": 3, "select": "last", "seed": 1, "versions": {"lung-srad": "0.1.0"}, "commit": None,
-    ...     "data": None, "experiment": "demo", "protocol": None}
+    >>> config = ModelConfig(format=1, model="demo-1a2b", labels=["normal", "crackle"], sample_rate=16000,
+    ...     duration=8.0, frames=None, epoch=3, select="last", seed=1, versions={"lung-srad": "0.1.0"}, files={})
     >>> print(write_card(config).split("## Scores")[1].split("##")[0].strip())
     Not known: the run was not evaluated when the model was exported.
     """
@@ -126,11 +126,11 @@ def write_card(config, results=None):
         + (_model_index(config, results, scores) if scores else "")
         + "---\n\n"
         + BODY.format(
-            model=config["model"],
-            classes=", ".join(config["labels"]),
-            sample_rate=config["sample_rate"],
-            duration=config["duration"],
-            frames=config["frames"] or "as many as there are 10 ms",
+            model=config.model,
+            classes=", ".join(config.labels),
+            sample_rate=config.sample_rate,
+            duration=config.duration,
+            frames=config.frames or "as many as there are 10 ms",
             facts="\n".join(f"| {name} | {value} |" for name, value in _facts(config, results)),
             selection=_selection(config),
             scores=_score_table(results, scores) if scores else _NO_SCORES,
@@ -143,16 +143,16 @@ _NO_SCORES = "Not known: the run was not evaluated when the model was exported."
 
 def _selected(config, results):
     """The scores of the exported checkpoint; none where the results tell of another epoch."""
-    scores = (results or {}).get("selected", {}).get(config["select"])
-    return scores if scores and scores["epoch"] == config["epoch"] else None
+    scores = (results or {}).get("selected", {}).get(config.select)
+    return scores if scores and scores["epoch"] == config.epoch else None
 
 
 def _facts(config, results):
     results = results or {}
-    protocol = config["protocol"] or {}
+    protocol = config.protocol.model_dump() if config.protocol else {}
     pretrained = results.get("pretrained")
-    yield "experiment", config["experiment"]
-    yield "data", config["data"] or "not known"
+    yield "experiment", config.experiment
+    yield "data", config.data or "not known"
     yield "split", protocol.get("split", "not known")
     yield (
         "validation",
@@ -160,9 +160,9 @@ def _facts(config, results):
             protocol.get("valid"), protocol.get("valid", "not known")
         ),
     )
-    yield "epoch", config["epoch"]
-    yield "seed", config["seed"]
-    calibration = read_calibration(config.get("calibration"))
+    yield "epoch", config.epoch
+    yield "seed", config.seed
+    calibration = read_calibration(config.calibration.model_dump() if config.calibration else None)
     if calibration.temperature is None:
         yield "temperature", f"none: {calibration.reason}"
     else:
@@ -176,14 +176,14 @@ def _facts(config, results):
         yield "initial weights", source
         yield "encoder parameters", f"{results['parameters']:,}"
         yield "trained on", f"{results['device']}, {results['precision']['training']}"
-    yield "commit", config["commit"] or "not known"
-    yield "versions", ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    yield "commit", config.commit or "not known"
+    yield "versions", ", ".join(f"{name} {version}" for name, version in config.versions.items())
 
 
 def _selection(config):
-    rule = ((config["protocol"] or {}).get("selection") or {}).get(config["select"])
+    rule = (config.protocol.selection if config.protocol else {}).get(config.select)
     if rule is None:
-        return f"The checkpoint was chosen as `{config['select']}`."
+        return f"The checkpoint was chosen as `{config.select}`."
     warning = " **The test set chose it, so its scores on the test set are optimistic.**" if "test" in rule else ""
     return f"How the checkpoint was chosen: {rule}.{warning}"
 
@@ -216,7 +216,7 @@ def _model_index(config, results, scores):
     split = results["protocol"]["split"]
     lines = [
         "model-index:",
-        f"- name: {json.dumps(config['model'])}",
+        f"- name: {json.dumps(config.model)}",
         "  results:",
         "  - task:",
         "      type: audio-classification",

@@ -10,25 +10,31 @@ import torch
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import ONNX
 from lung_srad_plugin.export.onnx_features import ONNXFeatures
+from lung_srad_plugin.export.stored_model import read_model
 
 TOLERANCE = 1e-4  # of log-probabilities, between torch and onnxruntime
 OPSET = 20
+
+
+_AFTER_FEATURES = ("mean_var_norm", "embedding_model", "classifier")
 
 
 class _WaveformsToLogProbs(torch.nn.Module):
     def __init__(self, modules):
         super().__init__()
         self.features = ONNXFeatures(modules["compute_features"])
-        self.mean_var_norm = modules["mean_var_norm"]
-        self.embedding_model = modules["embedding_model"]
-        self.classifier = modules["classifier"]
+        self.rest = torch.nn.ModuleDict({name: modules[name] for name in _AFTER_FEATURES})
 
     def forward(self, waveforms):
-        embeddings = self.embedding_model(self.mean_var_norm(self.features(waveforms)))
-        return self.classifier(embeddings).squeeze(1)
+        return _log_probs(self.rest, self.features(waveforms))
 
 
-def export_onnx(folder):
+def _log_probs(modules, feats):
+    embeddings = modules["embedding_model"](modules["mean_var_norm"](feats))
+    return modules["classifier"](embeddings).squeeze(1)
+
+
+def export_onnx(folder, trust_code=False):
     """Write ``model.onnx`` into a model folder, and check it against torch in onnxruntime.
 
     The file takes ``waveforms`` (batch, samples), float32, one channel at the model's sample rate, each a recording of
@@ -38,6 +44,8 @@ def export_onnx(folder):
     ---------
     folder : str or Path
         A model folder.
+    trust_code : bool
+        As for ``read_model``.
 
     Returns
     -------
@@ -56,19 +64,16 @@ def export_onnx(folder):
         raise LungSRADError(
             f'--onnx needs {error.name}, which is not installed; pip install "lung-srad[onnx]"'
         ) from None
-    from speechbrain.inference.classifiers import EncoderClassifier
-
     path = Path(folder) / ONNX
-    with torch.random.fork_rng(devices=[]):
-        classifier = EncoderClassifier.from_hparams(source=str(folder), run_opts={"device": "cpu"})
-    write_onnx(classifier.mods, path)
+    modules = read_model(folder, trust_code=trust_code).modules
+    write_onnx(modules, path)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     generator = torch.Generator().manual_seed(0)
-    window = classifier.mods.compute_features.duration
-    for batch, seconds in ((1, 0.4 * window), (2, 1.2 * window)):
-        samples = round(seconds * classifier.mods.compute_features.sample_rate)
-        clips = 0.1 * torch.randn(batch, samples, generator=generator)
-        expected = classifier.classify_batch(clips)[0]
+    features = modules["compute_features"]
+    for batch, seconds in ((1, 0.4 * features.duration), (2, 1.2 * features.duration)):
+        clips = 0.1 * torch.randn(batch, round(seconds * features.sample_rate), generator=generator)
+        with torch.no_grad():
+            expected = _log_probs(modules, features(clips))
         found = torch.from_numpy(session.run(None, {"waveforms": clips.numpy()})[0])
         difference = (found - expected).abs().max().item()
         if not difference <= TOLERANCE:

@@ -1,32 +1,17 @@
 """Classifying recordings with an exported model: one call, any recording."""
 
-import contextlib
-import tempfile
-
 import torch
-from hyperpyyaml import load_hyperpyyaml
-from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.data_utils import split_path
 from speechbrain.utils.fetching import FetchConfig, FetchSource, LocalStrategy, fetch
 
-from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.export.model_folder import (
-    CONFIG,
-    CURE,
-    HYPERPARAMS,
-    LABEL_ENCODER,
-    WEIGHTS,
-    check_files,
-    check_weights,
-    read_config,
-)
+from lung_srad_plugin.export.model_folder import HYPERPARAMS, read_config
 from lung_srad_plugin.inference.forking import check_process
-from lung_srad_plugin.inference.loading import obtain_model
+from lung_srad_plugin.inference.loading import load_model, obtain_model
 from lung_srad_plugin.inference.predict import check_finite
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
 from lung_srad_plugin.inference.run_options import check_run_options
@@ -57,6 +42,8 @@ class LungSoundClassifier(EncoderClassifier):
         Of waveforms, in Hz.
     window : float
         Input length of the model in seconds.
+    config : ModelConfig or None
+        What the model folder's ``config.json`` says; None of a classifier that ``from_hparams`` did not load.
     model_id : str
         Names the model in results.
     calibration : Calibration
@@ -84,6 +71,7 @@ class LungSoundClassifier(EncoderClassifier):
         self.labels = tuple(str(encoder.ind2lab[index]) for index in range(len(encoder)))
         self.sample_rate = self.hparams.sample_rate
         self.window = self.mods.compute_features.duration
+        self.config = getattr(self.hparams, "config", None)
         self.model_id = getattr(self.hparams, "model_id", "unnamed")
         fit = getattr(self.hparams, "validation_fit", None) or read_validation_fit({})
         self.calibration, self.operating_points = fit.calibration, fit.operating_points
@@ -102,6 +90,7 @@ class LungSoundClassifier(EncoderClassifier):
         fetch_config=None,
         run_opts=None,
         freeze_params=True,
+        trust_code=False,
     ):
         """Load an exported model and verify what SpeechBrain does not.
 
@@ -109,9 +98,10 @@ class LungSoundClassifier(EncoderClassifier):
         ---------
         source : str, Path or FetchSource
             A folder that ``lung-srad export`` or a training run wrote, a hub id ``owner/name``, or a web address. A
-            folder is read where it lies: nothing is copied, and the network is not asked.
+            folder is read where it lies: nothing is copied, and the network is not asked. What looks like a path, and
+            every ``Path``, is a folder.
         hparams_file : str
-            Name of the hyperparameter file. Like everywhere in SpeechBrain it may run code: load only what you trust.
+            Name of the hyperparameter file.
         overrides : dict or str, optional
             Changes to it.
         overrides_must_match : bool
@@ -129,6 +119,9 @@ class LungSoundClassifier(EncoderClassifier):
             autocast, with features, scan and probabilities in float32 all the same.
         freeze_params : bool
             Whether the weights are frozen and the modules in evaluation mode.
+        trust_code : bool
+            False: the hyperparameter file may call what an export contains, and nothing else. True: as everywhere in
+            SpeechBrain it may call anything, so that loading the model may run any code.
 
         Returns
         -------
@@ -138,8 +131,9 @@ class LungSoundClassifier(EncoderClassifier):
         ------
         LungSRADError
             In one sentence with the cure: where the folder lacks a file, a weight is missing or misshapen, a file does
-            not belong to the others, the labels or the sample rate are not the model's, the folder is of a version that
-            this one does not read, or the device or precision does not exist.
+            not belong to the others, the hyperparameter file calls what no export contains, the labels or the sample
+            rate are not the model's, the folder is of a version that this one does not read, or the device or precision
+            does not exist.
 
         Example
         -------
@@ -149,20 +143,19 @@ class LungSoundClassifier(EncoderClassifier):
         lung_srad_plugin.errors.LungSRADError: ./no/such/folder: no such folder; expected a model ...
         """
         run_opts = check_run_options(run_opts)
-        fetch_config = FetchConfig() if fetch_config is None else fetch_config
-        with contextlib.ExitStack() as stack:
-            place = savedir
-            if savedir is None and str(source).startswith(("http:", "https:")):
-                place = stack.enter_context(tempfile.TemporaryDirectory(prefix="lung-srad-"))
-            folder = obtain_model(source, hparams_file, place, local_strategy, fetch_config)
-            config = read_config(folder)
-            if download_only:
-                return None
-            hparams = _build(folder, hparams_file, overrides or {}, overrides_must_match, config)
-            hparams["savedir"] = savedir
-            hparams["model_id"] = config["model"]
-            hparams["validation_fit"] = read_validation_fit(config)
-            return cls(hparams["modules"], hparams, run_opts, freeze_params)
+        where = {"savedir": savedir, "local_strategy": local_strategy, "fetch_config": fetch_config}
+        if download_only:
+            with obtain_model(source, hparams_file, **where) as folder:
+                read_config(folder)
+            return None
+        model = load_model(source, hparams_file, overrides, overrides_must_match, trust_code=trust_code, **where)
+        hparams = model.hparams | {
+            "savedir": savedir,
+            "config": model.config,
+            "model_id": model.config.model,
+            "validation_fit": read_validation_fit(model.config.model_dump()),
+        }
+        return cls(model.modules, hparams, run_opts, freeze_params)
 
     # ---- batches, as in the stock class ----
 
@@ -346,71 +339,6 @@ class LungSoundClassifier(EncoderClassifier):
         self.device, self.device_type = str(device), device.type
         precision = self.precision if self.precision != "fp32" else self.eval_precision
         self.inference_ctx = TorchAutocast(device_type=device.type, dtype=AMPConfig.from_name(precision).dtype)
-
-
-def _build(folder, hparams_file, overrides, overrides_must_match, config):
-    """Build the modules of a model folder, fill in their weights and check all against ``config``."""
-    yaml = folder / hparams_file
-    if not yaml.is_file():
-        raise LungSRADError(f"{yaml}: no such hyperparameter file")
-    # Weights are drawn at random before they are filled in; that must not move the user's generator.
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with open(yaml, encoding="utf-8") as file:
-                hparams = load_hyperpyyaml(file, overrides, overrides_must_match)
-        except Exception as error:  # the file may call anything
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise LungSRADError(
-                f"{yaml}: the model cannot be built ({type(error).__name__}: {reason}); {CURE}"
-            ) from error
-    _check_hparams(hparams, yaml, config)
-    for name in WEIGHTS:
-        check_weights(hparams["modules"][name], folder / f"{name}.ckpt")
-    _check_labels(folder / LABEL_ENCODER, config["labels"])
-    check_files(folder, config)
-    pretrainer = hparams["pretrainer"]
-    pretrainer.set_collect_in(None)
-    pretrainer.collect_files(default_source=str(folder), fetch_config=FetchConfig(allow_network=False))
-    pretrainer.load_collected()
-    return hparams
-
-
-def _check_hparams(hparams, yaml, config):
-    for key in ("modules", "pretrainer", "label_encoder", "sample_rate"):
-        if key not in hparams:
-            raise LungSRADError(f"{yaml}: the key {key!r} is missing; {CURE}")
-    for name in EncoderClassifier.MODULES_NEEDED:
-        if name not in hparams["modules"]:
-            raise LungSRADError(f"{yaml}: modules has no {name!r}; {CURE}")
-    features = hparams["modules"]["compute_features"]
-    if not isinstance(features, CycleFeatures):
-        raise LungSRADError(f"{yaml}: compute_features is {type(features).__name__}, not CycleFeatures; {CURE}")
-    loadables = set(hparams["pretrainer"].loadables)
-    if loadables != {*WEIGHTS, "label_encoder"} or hparams["pretrainer"].paths:
-        raise LungSRADError(
-            f"{yaml}: the pretrainer must load {', '.join(WEIGHTS)} and label_encoder from the folder itself; {CURE}"
-        )
-    found = {
-        "sample_rate": hparams["sample_rate"],
-        "duration": features.duration,
-        "frames": features.fbank.frames,
-    }
-    for key, value in (*found.items(), ("sample_rate", features.sample_rate)):
-        if value != config[key]:
-            raise LungSRADError(f"{yaml}: {key} is {value}, but the model was trained with {config[key]} ({CONFIG})")
-
-
-def _check_labels(path, labels):
-    encoder = CategoricalEncoder()
-    try:
-        encoder.load(path)
-        found = [encoder.ind2lab[index] for index in range(len(encoder.ind2lab))]
-    except Exception as error:  # of whatever kind the parsing of a wrong file meets
-        raise LungSRADError(f"{path}: not a label encoder ({type(error).__name__}: {error}); {CURE}") from None
-    if found != labels:
-        raise LungSRADError(
-            f"{path}: holds the labels {', '.join(map(str, found))}, but the model answers {', '.join(labels)}; {CURE}"
-        )
 
 
 def _fetch_source(recording, savedir, sample_rate=None, name=None):

@@ -1,17 +1,75 @@
-"""From the name of a model to a folder with its files: a local folder, the Hugging Face hub, or a web address."""
+"""From what names a model to its modules: a local folder, the Hugging Face hub, or a web address."""
 
+import contextlib
+import difflib
+import os
 import re
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource, LocalStrategy, fetch
+
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.export.model_folder import NEEDED
+from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS
+from lung_srad_plugin.export.stored_model import StoredModel, read_model
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_TIMEOUT = 10.0  # seconds for the hub to answer the one question whether it has a model
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
+_HUB_SCHEME = "hf://"
+_SIMILARITY = 0.75  # of two names, from 0 to 1, at which one may be meant by the other
 
 
-def obtain_model(source, hparams_file, savedir, local_strategy, fetch_config):
-    """Return the local folder of a model; what is remote is fetched first.
+def load_model(
+    source: str | Path | FetchSource,
+    hparams_file: str = HYPERPARAMS,
+    overrides: dict | str | None = None,
+    overrides_must_match: bool = True,
+    savedir: str | Path | None = None,
+    local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
+    fetch_config: FetchConfig | None = None,
+    trust_code: bool = False,
+) -> StoredModel:
+    """Return the modules and the configuration of a model, wherever it lies.
+
+    Arguments
+    ---------
+    source, savedir, local_strategy, fetch_config
+        As for ``obtain_model``.
+    hparams_file, overrides, overrides_must_match, trust_code
+        As for ``read_model``.
+
+    Returns
+    -------
+    StoredModel
+
+    Raises
+    ------
+    LungSRADError
+        Where there is no such model, it cannot be fetched, or its folder is faulty.
+
+    Example
+    -------
+    >>> load_model("./no/such/folder")
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: ./no/such/folder: no such folder; expected a model ...
+    """
+    with obtain_model(source, hparams_file, savedir, local_strategy, fetch_config) as folder:
+        return read_model(folder, hparams_file, overrides, overrides_must_match, trust_code)
+
+
+@contextlib.contextmanager
+def obtain_model(
+    source: str | Path | FetchSource,
+    hparams_file: str = HYPERPARAMS,
+    savedir: str | Path | None = None,
+    local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
+    fetch_config: FetchConfig | None = None,
+) -> Iterator[Path]:
+    """Give the local folder of a model; what is remote is fetched first.
 
     A local folder is used where it lies: nothing is copied or linked, and the network is not asked. Of a remote model
     the newest files are taken even where ``savedir`` holds older ones, unless the network is not allowed.
@@ -19,57 +77,157 @@ def obtain_model(source, hparams_file, savedir, local_strategy, fetch_config):
     Arguments
     ---------
     source : str, Path or FetchSource
-        A folder, a hub id ``owner/name``, or an address that starts with http.
+        A folder, a hub id ``owner/name``, or an address that starts with http. A ``Path`` is a folder, and so is a text
+        that looks like a path: it starts with ``.``, ``/``, ``~`` or a drive letter, has a backslash or more than one
+        slash, or its first part is a folder here. ``hf://owner/name`` is the hub's in any case.
     hparams_file : str
         Name of the hyperparameter file.
-    savedir : str, Path or None
-        Where to put remote files. None leaves files of the hub in its own cache.
+    savedir : str or Path, optional
+        Where to put remote files. None leaves files of the hub in its own cache, and removes others after use.
     local_strategy : LocalStrategy
         How files of the hub get to ``savedir``.
-    fetch_config : FetchConfig
+    fetch_config : FetchConfig, optional
         Revision, token and so on.
-
-    Returns
-    -------
-    Path
 
     Raises
     ------
     LungSRADError
-        Where there is no such folder or it cannot be fetched.
+        Where there is no such folder, with the nearest one that there is, or it cannot be fetched.
     """
-    from speechbrain.utils.fetching import FetchFrom, FetchSource, fetch
+    found = locate(source)
+    if found.FetchFrom is FetchFrom.LOCAL:
+        yield Path(found.path)
+        return
+    fetch_config = FetchConfig() if fetch_config is None else fetch_config
+    with contextlib.ExitStack() as stack:
+        if found.FetchFrom is FetchFrom.URI and savedir is None:
+            savedir = stack.enter_context(tempfile.TemporaryDirectory(prefix="lung-srad-"))
+        yield _fetch_model(found, hparams_file, savedir, local_strategy, fetch_config)
 
-    kind, place = source if isinstance(source, FetchSource) else (None, source)
-    # An empty name would be the current directory.
-    if kind is FetchFrom.LOCAL or (kind is None and str(place) and Path(place).is_dir()):
-        return Path(place)
-    place = str(place)
-    if kind is None:
-        if place.startswith(("http:", "https:")):
-            kind = FetchFrom.URI
-        elif _HUB_ID.fullmatch(place) and not place.startswith("."):
-            kind = FetchFrom.HUGGING_FACE
-        else:
+
+def locate(source: str | Path | FetchSource) -> FetchSource:
+    """Return where a model lies, without asking the network.
+
+    Raises
+    ------
+    LungSRADError
+        Where it can only be a local folder and there is none, with the nearest one that there is.
+
+    Example
+    -------
+    >>> locate("owner/name").FetchFrom.name
+    'HUGGING_FACE'
+    """
+    if isinstance(source, FetchSource):
+        return source
+    text = os.fspath(source)
+    folder = os.path.expanduser(text)  # noqa: PTH111 - the one of pathlib fails for users that do not exist
+    if text and _is_folder(folder):  # an empty name would be the current directory
+        return FetchSource(FetchFrom.LOCAL, folder)
+    if isinstance(source, str):
+        if text.startswith(("http:", "https:")):
+            return FetchSource(FetchFrom.URI, text)
+        if text.startswith(_HUB_SCHEME) and _HUB_ID.fullmatch(text.removeprefix(_HUB_SCHEME)):
+            return FetchSource(FetchFrom.HUGGING_FACE, text.removeprefix(_HUB_SCHEME))
+        # Whatever else a path may look like is no hub id: a dot or ~ first, a drive, a backslash, a second slash.
+        if _HUB_ID.fullmatch(text) and not _is_folder(text.split("/")[0]):
+            near = nearest_folder(text)
+            if near is None:
+                return FetchSource(FetchFrom.HUGGING_FACE, text)
             raise LungSRADError(
-                f"{place or repr(place)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
-                "owner/name"
+                f"{text}: no such folder; did you mean {near}? If it is a model of the Hugging Face hub, write "
+                f"{_HUB_SCHEME}{text}"
             )
+    name = text if len(text) <= 200 else f"{text[:200]}… ({len(text):,} characters)"
+    near = nearest_folder(folder)
+    hint = f"; did you mean {near}?" if near else ""
+    raise LungSRADError(
+        f"{name or repr(name)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
+        f"owner/name{hint}"
+    )
+
+
+def nearest_folder(path: str | Path) -> str | None:
+    """Return the folder here whose path is most like one that does not exist, None where none is like it.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / "results" / "export").mkdir(parents=True)
+    >>> nearest_folder(folder / "resutls" / "exprot") == str(folder / "results" / "export")
+    True
+    """
+    found, corrected = Path(), False
+    for part in Path(path).parts:
+        if not _is_folder(found / part):
+            try:
+                names = [entry.name for entry in os.scandir(found) if entry.is_dir()]
+            except OSError:
+                break
+            near = difflib.get_close_matches(part[:255], names, n=1, cutoff=_SIMILARITY)
+            if not near:
+                break
+            part, corrected = near[0], True
+        found = found / part
+    return str(found) if corrected else None
+
+
+def _is_folder(path: str | Path) -> bool:
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _fetch_model(
+    source: FetchSource,
+    hparams_file: str,
+    savedir: str | Path | None,
+    local_strategy: LocalStrategy,
+    fetch_config: FetchConfig,
+) -> Path:
+    """Fetch the files of a remote model that are needed to load it, and return their folder."""
+    from huggingface_hub import constants
+
+    weights = [(f"{name}.safetensors", f"{name}.ckpt") for name in WEIGHTS]
+    if source.FetchFrom is FetchFrom.HUGGING_FACE and fetch_config.allow_network and not constants.HF_HUB_OFFLINE:
+        listed = _ask_hub(source.path, fetch_config)
+        weights = [tuple(name for name in names if name in listed) or names[-1:] for names in weights]
     if fetch_config.allow_network:
         fetch_config = replace(fetch_config, overwrite=True)
-    try:
-        for name in dict.fromkeys((hparams_file, *NEEDED)):
-            path = fetch(
-                name,
-                source=FetchSource(kind, place),
-                savedir=savedir,
-                local_strategy=local_strategy,
-                fetch_config=fetch_config,
-            )
-    except (ValueError, OSError) as error:  # the hub's own errors are OSErrors
-        reason = str(error).strip().splitlines()[0]
-        raise LungSRADError(
-            f"{place}: no such folder here, and {name} cannot be fetched from there ({reason}); check the name and the "
-            "network"
-        ) from error
+    wanted = [(name,) for name in dict.fromkeys((CONFIG, hparams_file, LABEL_ENCODER))] + weights
+    for names in wanted:
+        for name in names:
+            try:
+                path = fetch(
+                    name,
+                    source=source,
+                    savedir=savedir,
+                    local_strategy=local_strategy,
+                    fetch_config=fetch_config,
+                )
+                break
+            except Exception as error:  # of whichever HTTP client the hub's package uses
+                failure = error
+        else:
+            raise _not_fetched(source.path, names[-1], failure) from failure
     return Path(path).parent
+
+
+def _ask_hub(name: str, fetch_config: FetchConfig) -> set[str]:
+    """Return the names of a model's files on the hub: one request, with a time limit, and no second try."""
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(name, revision=fetch_config.revision, token=fetch_config.token, timeout=HUB_TIMEOUT)
+    except Exception as error:  # of whichever HTTP client the hub's package uses
+        raise _not_fetched(name, "its list of files", error) from error
+    return {file.rfilename for file in info.siblings or ()}
+
+
+def _not_fetched(name: str, what: str, error: Exception) -> LungSRADError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return LungSRADError(
+        f"{name}: no such folder here, and {what} cannot be fetched from there ({reason}); check the name and the "
+        "network"
+    )

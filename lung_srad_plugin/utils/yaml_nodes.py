@@ -65,7 +65,7 @@ class YamlRules:
     max_nodes: int = 20_000
 
 
-def check_yaml(text: str, origin: str, rules: YamlRules) -> MappingNode:
+def check_yaml(text: str, origin: str, rules: YamlRules, cure: str = "") -> MappingNode:
     """Return HyperPyYAML text as nodes, after checking that it holds nothing but what the rules allow.
 
     Nothing is built, imported or opened.
@@ -76,6 +76,8 @@ def check_yaml(text: str, origin: str, rules: YamlRules) -> MappingNode:
     origin : str
         Where it comes from, for messages.
     rules : YamlRules
+    cure : str
+        What to do about a refusal, for messages.
 
     Returns
     -------
@@ -106,25 +108,33 @@ def check_yaml(text: str, origin: str, rules: YamlRules) -> MappingNode:
         raise LungSRADError(f"{origin}{line}: not valid yaml ({error.problem})") from None
     except (YAMLError, ValueError) as error:
         raise LungSRADError(f"{origin}: not valid yaml ({str(error).splitlines()[0]})") from None
+    end = f"; {cure}" if cure else ""
     if problem:
-        raise LungSRADError(f"{origin}, {problem}")
+        raise LungSRADError(f"{origin}, {problem}{end}")
     if not isinstance(root, MappingNode) or root.tag != f"{_YAML}map":
         raise LungSRADError(f"{origin}: expected `key: value` lines, got {text.strip()[:60]!r}")
     problems = _Checker(rules, root).problems()
     shown = [problem for problem, _ in zip(problems, range(SHOWN_PROBLEMS), strict=False)]
     if shown:
-        raise LungSRADError(f"{origin}, {'; '.join(shown)}")
+        raise LungSRADError(f"{origin}, {'; '.join(shown)}{end}")
     return root
 
 
-def build_checked(text: str, origin: str, rules: YamlRules, overrides=None, overrides_must_match: bool = True) -> dict:
+def build_checked(
+    text: str,
+    origin: str,
+    rules: YamlRules,
+    overrides: dict | str | None = None,
+    overrides_must_match: bool = True,
+    cure: str = "",
+) -> dict:
     """Build what HyperPyYAML text describes, after checking it.
 
     It is checked a second time with references and overrides filled in, so that neither can bring in anything else.
 
     Arguments
     ---------
-    text, origin, rules
+    text, origin, rules, cure
         As for ``check_yaml``.
     overrides : dict or str, optional
         Changes to the values.
@@ -147,10 +157,10 @@ def build_checked(text: str, origin: str, rules: YamlRules, overrides=None, over
     """
     from hyperpyyaml import load_hyperpyyaml, resolve_references
 
-    check_yaml(text, origin, rules)
+    check_yaml(text, origin, rules, cure)
     resolved = resolve_references(StringIO(text), overrides, overrides_must_match).getvalue()
     filled = YamlRules(rules.callables, tags=rules.tags, aliases=True, max_characters=10 * rules.max_characters)
-    check_yaml(resolved, f"{origin}, references filled in", filled)
+    check_yaml(resolved, f"{origin}, references filled in", filled, cure)
     return load_hyperpyyaml(resolved)
 
 

@@ -1,7 +1,5 @@
-"""What is refused or flagged, and in which words: recordings, cycles, batches, model folders."""
+"""What is refused or flagged, and in which words: recordings, cycles, batches."""
 
-import json
-import shutil
 import struct
 from itertools import pairwise
 
@@ -11,7 +9,6 @@ import soundfile
 import torch
 
 from lung_srad_plugin import LungSRADError
-from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 RATE = 8000
 
@@ -237,141 +234,3 @@ def test_bad_batches_are_refused(classifier, kind):
     arguments, message = BATCHES[kind]
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_batch(**arguments)
-
-
-# ---- model folders ----
-
-
-@pytest.fixture
-def folder(model_folder, tmp_path):
-    return shutil.copytree(model_folder, tmp_path / "model")
-
-
-def load(folder, **options):
-    return LungSoundClassifier.from_hparams(source=folder, **{"run_opts": {"device": "cpu"}, **options})
-
-
-@pytest.mark.parametrize(
-    "name", ["config.json", "hyperparams.yaml", "label_encoder.ckpt", "embedding_model.ckpt", "classifier.ckpt"]
-)
-def test_each_needed_file_is_missed_by_name(folder, name):
-    (folder / name).unlink()
-    with pytest.raises(LungSRADError, match=rf"{name}: the file is missing; copy the whole folder again"):
-        load(folder)
-
-
-@pytest.mark.parametrize("name", ["README.md", "LICENSE", "embedding_model.safetensors", "classifier.safetensors"])
-def test_files_for_people_may_be_missing(folder, name):
-    (folder / name).unlink()
-    assert load(folder).labels == ("normal", "crackle", "wheeze", "both")
-
-
-def change_weights(folder, change, name="embedding_model.ckpt"):
-    weights = torch.load(folder / name, weights_only=True)
-    change(weights)
-    torch.save(weights, folder / name)
-
-
-def change_config(folder, **values):
-    config = json.loads((folder / "config.json").read_text())
-    config.update(values)
-    (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not None}))
-
-
-def change_yaml(folder, old, new):
-    text = (folder / "hyperparams.yaml").read_text()
-    assert old in text
-    (folder / "hyperparams.yaml").write_text(text.replace(old, new))
-
-
-def labels(folder, *names):
-    lines = [f"'{name}' => {place}" for place, name in enumerate(names)]
-    text = "\n".join([*lines, "================", "'starting_index' => 0\n"])
-    (folder / "label_encoder.ckpt").write_text(text)
-
-
-FOLDERS = {
-    "missing weight": (lambda f: change_weights(f, lambda w: w.pop("norm.weight")), "missing norm.weight"),
-    "unexpected weight": (lambda f: change_weights(f, lambda w: w.update(x=torch.zeros(1))), "unexpected x"),
-    "misshapen weight": (
-        lambda f: change_weights(f, lambda w: w.update({"linear.weight": torch.zeros(5, 32)}), "classifier.ckpt"),
-        r"linear.weight is \(5, 32\) instead of \(4, 32\)",
-    ),
-    "other weights": (
-        lambda f: change_weights(f, lambda w: w["norm.weight"].add_(1)),
-        "embedding_model.ckpt: not the file that this model was exported with",
-    ),
-    "empty weights": (lambda f: (f / "classifier.ckpt").write_bytes(b""), "not a readable file of weights"),
-    "text for weights": (lambda f: (f / "classifier.ckpt").write_text("git-lfs"), "not a readable file of weights"),
-    "a list for weights": (lambda f: torch.save([1], f / "classifier.ckpt"), "holds no weights by name"),
-    "weights cut off": (
-        lambda f: (f / "embedding_model.ckpt").write_bytes((f / "embedding_model.ckpt").read_bytes()[:3000]),
-        "not a readable file of weights",
-    ),
-    "foreign labels": (lambda f: labels(f, "dog", "cat", "owl", "cow"), "holds the labels dog, cat, owl, cow, but"),
-    "labels in another order": (lambda f: labels(f, "crackle", "normal", "wheeze", "both"), "holds the labels crackle"),
-    "too few labels": (lambda f: labels(f, "normal", "crackle"), "holds the labels normal, crackle, but"),
-    "text for labels": (lambda f: (f / "label_encoder.ckpt").write_text("hello"), "not a label encoder"),
-    "config no json": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
-    "config a list": (lambda f: (f / "config.json").write_text("[]"), "the key 'format' is missing"),
-    "config without stamp": (lambda f: change_config(f, format=None), "the key 'format' is missing"),
-    "from the future": (lambda f: change_config(f, format=99), "format 99, .*pip install --upgrade lung-srad"),
-    "from the past": (lambda f: change_config(f, format=0), "format 0, .*export the model again"),
-    "other rate": (lambda f: change_config(f, sample_rate=8000), "sample_rate is 16000, .* trained with 8000"),
-    "other frames": (lambda f: change_yaml(f, "frames: 128", "frames: 64"), "frames is 64, .* trained with 128"),
-    "other smoothing": (lambda f: change_yaml(f, "sigma: 1.0", "sigma: 9.0"), "hyperparams.yaml: not the file"),
-    "no yaml": (lambda f: (f / "hyperparams.yaml").write_text("{: ["), "the model cannot be built"),
-    "unknown class": (lambda f: change_yaml(f, "LogClassifier", "NoClassifier"), "the model cannot be built"),
-    "unknown argument": (lambda f: change_yaml(f, "depths:", "deepness:"), "the model cannot be built"),
-    "no pretrainer": (lambda f: change_yaml(f, "pretrainer:", "trainer:"), "the key 'pretrainer' is missing"),
-    "path of the hub": (
-        lambda f: change_yaml(f, "    loadables:", "    paths: {classifier: a/b/c.ckpt}\n    loadables:"),
-        "must load .* from the folder itself",
-    ),
-    "other front end": (
-        lambda f: change_yaml(f, "compute_features: !new:lung_srad_plugin.CycleFeatures\n    duration: 8.0\n"
-                              "    sample_rate: 16000\n", "compute_features: !new:lung_srad_plugin.KaldiFbank\n"),
-        "is KaldiFbank, not CycleFeatures",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", FOLDERS)
-def test_a_folder_that_is_not_whole_is_refused(folder, kind):
-    change, message = FOLDERS[kind]
-    change(folder)
-    with pytest.raises(LungSRADError, match=message) as caught:
-        load(folder)
-    assert str(folder) in str(caught.value)
-
-
-@pytest.mark.parametrize("source", ["no/such/folder/here", "./nothing", "/nothing", r"C:\models\lung", "nothing", ""])
-def test_what_is_no_folder_is_said_without_the_network(source):
-    with pytest.raises(LungSRADError, match="no such folder"):
-        load(source)
-
-
-def test_a_training_run_is_told_from_a_model(run_folder):
-    with pytest.raises(LungSRADError, match=r"output of a training run, not a model; use .*export"):
-        load(run_folder)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"device": "tpu"}, "device 'tpu' cannot be used"),
-        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
-        ({"precision": "int4"}, "precision 'int4' is unknown; expected one of fp32, bf16, fp16"),
-        ({"devise": "cpu"}, "devise is unknown"),
-    ],
-)
-def test_bad_run_options_are_refused(model_folder, options, message):
-    with pytest.raises(LungSRADError, match=message):
-        load(model_folder, run_opts=options)
-
-
-def test_an_override_that_matches_nothing_is_refused(model_folder):
-    with pytest.raises(LungSRADError, match="the model cannot be built"):
-        load(model_folder, overrides={"no_such_key": 1})
-    with pytest.raises(LungSRADError, match="no such hyperparameter file"):
-        load(model_folder, hparams_file="other.yaml")

@@ -16,7 +16,8 @@ from lung_srad_plugin import CycleFeatures, LungSRADError
 from lung_srad_plugin.export import export
 from lung_srad_plugin.export.export import export_checkpoint, export_run
 from lung_srad_plugin.export.model_card import write_card
-from lung_srad_plugin.export.model_folder import NEEDED
+from lung_srad_plugin.export.model_config import ModelConfig
+from lung_srad_plugin.export.model_folder import NEEDED, read_config
 
 FILES = {*NEEDED, "embedding_model.safetensors", "classifier.safetensors", "README.md", "LICENSE"}
 
@@ -229,11 +230,12 @@ def test_the_card_has_the_hubs_header_and_the_runs_numbers(model_folder):
 def test_the_card_warns_of_a_checkpoint_that_the_test_set_chose(model_folder):
     config = json.loads((model_folder / "config.json").read_text())
     config["protocol"]["selection"]["valid"] = "the validation cycles are the test cycles"
+    config = ModelConfig.model_validate(config)
     assert "scores on the test set are optimistic" in write_card(config)
 
 
 def test_intervals_stand_beside_their_scores(model_folder, run_folder):
-    config = json.loads((model_folder / "config.json").read_text())
+    config = read_config(model_folder)
     results = json.loads((run_folder / "results.json").read_text())
     results["selected"]["valid"]["intervals"] = {"4class": {"score": [45.0, 57.5]}}
     assert "| ICBHI Score | 51.38 (45.00 to 57.50) |" in write_card(config, results)

@@ -14,7 +14,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from speechbrain.inference.classifiers import EncoderClassifier
-from speechbrain.utils.fetching import FetchConfig
 from tiny_model import build_modules
 
 from lung_srad_plugin import AudioSetNormalization, CycleFeatures, LungSRADError
@@ -264,46 +263,6 @@ def test_an_older_model_in_savedir_is_never_taken(model_folder, noise, classifie
     torch.save(older.state_dict(), savedir / "embedding_model.ckpt")
     local = LungSoundClassifier.from_hparams(source=model_folder, savedir=savedir, run_opts={"device": "cpu"})
     assert local.classify_file(noise) == classifier.classify_file(noise)
-
-
-@pytest.fixture
-def hub(model_folder, monkeypatch):
-    """The hub, answered from the model folder."""
-    import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    asked = []
-
-    def download(repo_id, filename, **options):
-        asked.append((repo_id, filename, options["revision"]))
-        if repo_id != "owner/name" or not (model_folder / filename).is_file():
-            raise LocalEntryNotFoundError(f"404: {filename} is not in {repo_id}")
-        return str(model_folder / filename)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
-    return asked
-
-
-def test_a_hub_id_is_fetched_verified_and_replaces_older_files(hub, noise, classifier, tmp_path):
-    savedir = tmp_path / "saved"
-    savedir.mkdir()
-    for name in ("hyperparams.yaml", "embedding_model.ckpt"):
-        (savedir / name).write_text("an older model", encoding="utf-8")
-    options = {"savedir": savedir, "fetch_config": FetchConfig(revision="v2"), "run_opts": {"device": "cpu"}}
-    model = LungSoundClassifier.from_hparams(source="owner/name", **options)
-    assert model.classify_file(noise) == classifier.classify_file(noise)
-    assert ("owner/name", "config.json", "v2") in hub
-    with pytest.raises(
-        LungSRADError, match=r"owner/other: no such folder here, and hyperparams.yaml cannot be fetched"
-    ):
-        LungSoundClassifier.from_hparams(source="owner/other")
-
-
-def test_a_hub_id_without_savedir_uses_the_cache_of_the_hub(hub, noise, classifier, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    model = LungSoundClassifier.from_hparams(source="owner/name", run_opts={"device": "cpu"})
-    assert model.classify_file(noise) == classifier.classify_file(noise)
-    assert not list(tmp_path.iterdir())
 
 
 def test_download_only_and_overrides_as_in_speechbrain(model_folder):

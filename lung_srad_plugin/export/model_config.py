@@ -1,0 +1,170 @@
+"""The schema of a model folder's ``config.json``: what each key holds, checked when the file is read."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from lung_srad_plugin.errors import LungSRADError
+
+# Raise it when a folder of the new layout cannot be read by the code of the old one.
+FORMAT = 1
+
+SHOWN_PROBLEMS = 5
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected text without control characters")
+    return text
+
+
+# Names reach terminals, tables and file names.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Line = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_printable)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
+SHA256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+class _Record(BaseModel):
+    # A folder of a later version of the same format may say more.
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+
+class StoredCalibration(_Record):
+    """The temperature that was fitted, or why there is none, and what it did to the cycles it was fitted on."""
+
+    temperature: Positive | None = None
+    reason: Line | None = None
+    at_bound: bool = False
+    before: dict[Name, float | None] | None = None
+    after: dict[Name, float | None] | None = None
+
+
+class StoredOperatingPoint(_Record):
+    """The threshold that was fitted for a sensitivity, at a temperature."""
+
+    wanted_sensitivity: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+    threshold: Annotated[float, Field(allow_inf_nan=False)]
+    temperature: Positive = 1.0
+
+
+class StoredProtocol(_Record):
+    """How the data of the training run were split, and how its epochs were selected."""
+
+    split: Line | None = None
+    valid: Line | None = None
+    valid_is_test: bool = False
+    selection: dict[Name, Line] = {}
+    sha256: dict[Name, SHA256] = {}
+    patients_shared: dict[Name, list[Line]] = {}
+    notes: list[Annotated[Line, StringConstraints(min_length=1)]] = []
+
+
+class ModelConfig(_Record):
+    """What ``config.json`` of a model folder says.
+
+    Arguments
+    ---------
+    format : int
+        Of the folder's layout.
+    model : str
+        Names the model in results.
+    labels : list of str
+        In the order of the model's outputs, the normal class first.
+    sample_rate, duration, frames : int, float, int or None
+        The input: Hz, seconds, and frames of the features, None for as many as there are.
+    files : dict
+        SHA-256 of each file by name.
+    versions : dict
+        Of the packages that wrote it.
+    experiment, epoch, select, seed, data, commit, protocol
+        Of the training run; None where it does not say.
+    calibration, operating_points
+        What was fitted on validation cycles for this epoch; None where nothing was.
+    """
+
+    format: int
+    model: Name
+    labels: Annotated[list[Name], Field(min_length=2, max_length=1000)]
+    sample_rate: Annotated[int, Field(gt=0, le=1_000_000)]
+    duration: Positive
+    frames: Annotated[int, Field(gt=0, le=1_000_000)] | None
+    files: dict[FileName, SHA256]
+    versions: dict[Name, Line]
+    experiment: Line | None = None
+    epoch: int | None = None
+    select: Literal["valid", "last", "test"] | None = None
+    seed: int | None = None
+    data: Line | None = None
+    commit: Line | None = None
+    protocol: StoredProtocol | None = None
+    calibration: StoredCalibration | None = None
+    operating_points: list[StoredOperatingPoint] | None = None
+
+
+def parse_config(content: Any, origin: str, cure: str) -> ModelConfig:
+    """Return the content of a ``config.json`` as a record.
+
+    Arguments
+    ---------
+    content
+        What the file's JSON holds.
+    origin : str
+        The file, for messages.
+    cure : str
+        What to do about a faulty folder, for messages.
+
+    Raises
+    ------
+    LungSRADError
+        Naming each key that is missing or of another kind than expected; where the format is not ``FORMAT``.
+
+    Example
+    -------
+    >>> parse_config({"format": "1"}, "config.json", "export the model again")
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: config.json: the key 'format' is '1'; expected a whole number; export ...
+    """
+    if not isinstance(content, dict):
+        raise LungSRADError(f"{origin}: expected an object with keys, got {_shorten(content)}; {cure}")
+    _check_format(content, origin, cure)
+    try:
+        return ModelConfig.model_validate(content)
+    except ValidationError as error:
+        problems = [_describe(problem) for problem in error.errors()[:SHOWN_PROBLEMS]]
+        more = f"; and {error.error_count() - SHOWN_PROBLEMS} more" if error.error_count() > SHOWN_PROBLEMS else ""
+        raise LungSRADError(f"{origin}: {'; '.join(problems)}{more}; {cure}") from None
+
+
+def _check_format(content: dict, origin: str, cure: str) -> None:
+    if "format" not in content:
+        raise LungSRADError(f"{origin}: the key 'format' is missing; {cure}")
+    found = content["format"]
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise LungSRADError(f"{origin}: the key 'format' is {_shorten(found)}; expected a whole number; {cure}")
+    if found != FORMAT:
+        versions = content.get("versions")
+        wrote = _shorten(versions.get("lung-srad")) if isinstance(versions, dict) else "another version"
+        cure = "pip install --upgrade lung-srad" if found > FORMAT else "export the model again"
+        raise LungSRADError(
+            f"{origin}: the folder has format {_shorten(found)}, written by lung-srad {wrote}, and this version reads "
+            f"format {FORMAT}; {cure}"
+        )
+
+
+def _describe(problem: dict) -> str:
+    key = ".".join(_shorten(part) if isinstance(part, str) and not part.isprintable() else str(part)
+                   for part in problem["loc"])[:80]  # fmt: skip
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing"
+    return f"the key {key!r} is {_shorten(problem['input'])}; {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _shorten(value: Any, limit: int = 60) -> str:
+    """Return a value as one short line."""
+    if isinstance(value, dict | list):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"

@@ -1,0 +1,140 @@
+"""A model folder is data: a foreign callable is refused at each place, and runs only where the user trusts it."""
+
+import copy
+import inspect
+import json
+import re
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
+
+import lung_srad_plugin
+from lung_srad_plugin import LungSRADError
+from lung_srad_plugin.export.allowed_callables import MODEL_CALLABLES, MODEL_RULES
+from lung_srad_plugin.export.stored_model import read_model
+from lung_srad_plugin.inference.classifier import LungSoundClassifier
+from lung_srad_plugin.utils.provenance import file_sha256
+from lung_srad_plugin.utils.yaml_nodes import check_yaml
+
+
+@pytest.fixture
+def folder(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+def write_yaml(folder, text):
+    """Give the folder this yaml, and let it carry its hash."""
+    (folder / "hyperparams.yaml").write_text(text, encoding="utf-8")
+    config = json.loads((folder / "config.json").read_text())
+    config["files"]["hyperparams.yaml"] = file_sha256(folder / "hyperparams.yaml")
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def places(tree, path=()):
+    """Yield the path of each value of a yaml tree."""
+    for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+def with_call(tree, path, trace):
+    """Return a copy of a tree as text with a callable that would leave a trace in place of a value."""
+    changed = copy.deepcopy(tree)
+    node = changed
+    for key in path[:-1]:
+        node = node[key]
+    call = CommentedSeq([str(trace)])
+    call.yaml_set_ctag(YAML().load("!apply:os.mkdir [x]").tag)
+    node[path[-1]] = call
+    text = StringIO()
+    YAML().dump(changed, text)
+    return text.getvalue()
+
+
+def test_a_foreign_callable_is_refused_at_each_place(folder, tmp_path):
+    tree = YAML().load((folder / "hyperparams.yaml").read_text())
+    trace = tmp_path / "trace"
+    refused = 0
+    for path in places(tree):
+        write_yaml(folder, with_call(tree, path, trace))
+        with pytest.raises(LungSRADError, match=r"hyperparams\.yaml, .*line \d+: !apply:os\.mkdir is not allowed"):
+            read_model(folder)
+        refused += 1
+    assert refused > 30 and not trace.exists()
+
+
+@pytest.mark.parametrize("line", [
+    "extra: !apply:os.mkdir [{trace}]",
+    "extra: !new:pathlib.Path [{trace}]",
+    "extra: !name:os.mkdir",
+    "extra: !name:os.mkdir {{path: {trace}}}",
+    "extra: !module:os",
+    "extra: !applyref:os.mkdir [{trace}]",
+    "extra: !include:{trace}",
+    "extra: !copy <classifier>",
+    "extra: !PLACEHOLDER",
+    "extra: !tuple (1, 2)",
+    "extra: (!!python/object/apply:os.mkdir [{trace}])",
+    "extra: '(!!python/object/apply:os.mkdir [{trace}])'",
+    "extra: !!python/object/apply:os.mkdir [{trace}]",
+    "extra: &anchor 1",
+    "extra: {{<<: {{a: 1}}}}",
+    "extra: !ref <classifier.linear>",
+    "extra: !ref <sample_rate> * 2",
+    "__extra: !apply:os.mkdir [{trace}]",
+    "sample_rate: 16000",
+    "extra: !new:lung_srad_plugin.FeatureCache {{folder: {trace}}}",
+    "extra: !new:lung_srad_plugin.LogClassifier {{input_size: 2, classes: 2, device: cuda}}",
+    "extra: !apply:lung_srad_plugin.LogClassifier {{input_size: 2, classes: 2}}",
+    "extra: !new:speechbrain.utils.parameter_transfer.Pretrainer {{collect_in: {trace}}}",
+    "extra: !new:speechbrain.utils.parameter_transfer.Pretrainer {{loadables: {{}}, paths: {{a: {trace}}}}}",
+])  # fmt: skip
+def test_each_tag_of_hyperpyyaml_is_refused_in_a_folder(folder, tmp_path, line):
+    trace = tmp_path / "trace"
+    text = (folder / "hyperparams.yaml").read_text()
+    write_yaml(folder, text + line.format(trace=trace) + "\n")
+    with pytest.raises(LungSRADError, match=rf"hyperparams\.yaml, line {len(text.splitlines()) + 1}: .*--trust-code"):
+        LungSoundClassifier.from_hparams(source=folder)
+    assert not trace.exists()
+
+
+def test_only_an_explicit_word_of_trust_runs_what_a_folder_calls(folder, tmp_path):
+    trace = tmp_path / "trace"
+    write_yaml(folder, (folder / "hyperparams.yaml").read_text() + f"extra: !apply:os.mkdir [{trace}]\n")
+    with pytest.raises(LungSRADError, match="trust_code=True"):
+        LungSoundClassifier.from_hparams(source=folder, run_opts={"device": "cpu"})
+    assert not trace.exists()
+    LungSoundClassifier.from_hparams(source=folder, run_opts={"device": "cpu"}, trust_code=True)
+    assert trace.is_dir()
+
+
+def test_overrides_are_held_to_the_same_rule(folder, tmp_path):
+    trace = tmp_path / "trace"
+    overrides = f"sample_rate: !apply:os.mkdir [{trace}]"
+    with pytest.raises(LungSRADError, match=r"references filled in, line \d+: !apply:os.mkdir is not allowed"):
+        read_model(folder, overrides=overrides)
+    assert not trace.exists()
+
+
+def test_an_export_calls_only_what_is_allowed(model_folder):
+    text = (model_folder / "hyperparams.yaml").read_text()
+    check_yaml(text, "hyperparams.yaml", MODEL_RULES)
+    assert set(re.findall(r"!(?:new|apply):\S+", text)) == MODEL_CALLABLES.keys()
+
+
+def test_the_arguments_allowed_are_arguments_of_the_callables():
+    for tag, arguments in MODEL_CALLABLES.items():
+        name = tag.partition(":")[2]
+        if name.startswith("lung_srad_plugin."):
+            parameters = inspect.signature(getattr(lung_srad_plugin, name.partition(".")[2])).parameters
+            assert set(arguments.names) <= parameters.keys(), name
+
+
+def test_the_readme_shows_the_list():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert all(tag.partition(":")[2].rpartition(".")[2] in readme for tag in MODEL_CALLABLES)
