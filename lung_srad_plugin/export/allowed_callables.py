@@ -6,7 +6,7 @@ MODEL_CALLABLES = {
     "!new:lung_srad_plugin.CycleFeatures": Arguments(("duration", "sample_rate", "frames")),
     "!new:lung_srad_plugin.AudioSetNormalization": Arguments(),
     "!new:lung_srad_plugin.DASSEncoder": Arguments(
-        ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing")
+        ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing", "norm")
     ),
     "!apply:lung_srad_plugin.smooth_blocks": Arguments(
         ("encoder", "stage", "blocks", "kernel_size", "sigma", "target")

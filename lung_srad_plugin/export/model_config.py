@@ -1,5 +1,6 @@
 """The schema of a model folder's ``config.json``: what each key holds, checked when the file is read."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -154,7 +155,7 @@ def _check_format(content: dict, origin: str, cure: str) -> None:
         )
 
 
-def _describe(problem: dict) -> str:
+def _describe(problem: Mapping[str, Any]) -> str:
     key = ".".join(_shorten(part) if isinstance(part, str) and not part.isprintable() else str(part)
                    for part in problem["loc"])[:80]  # fmt: skip
     if problem["type"] == "missing":

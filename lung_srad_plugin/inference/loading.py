@@ -189,7 +189,7 @@ def _fetch_model(
     """Fetch the files of a remote model that are needed to load it, and return their folder."""
     from huggingface_hub import constants
 
-    weights = [(f"{name}.safetensors", f"{name}.ckpt") for name in WEIGHTS]
+    weights: list[tuple[str, ...]] = [(f"{name}.safetensors", f"{name}.ckpt") for name in WEIGHTS]
     if source.FetchFrom is FetchFrom.HUGGING_FACE and fetch_config.allow_network and not constants.HF_HUB_OFFLINE:
         listed = _ask_hub(source.path, fetch_config)
         weights = [tuple(name for name in names if name in listed) or names[-1:] for names in weights]
