@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from lung_srad_plugin import LungSRADError
+from lung_srad_plugin import LungSoundClassifier, LungSRADError
 
 RATE = 8000
 
@@ -234,3 +234,17 @@ def test_bad_batches_are_refused(classifier, kind):
     arguments, message = BATCHES[kind]
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_batch(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device": "tpu"}, "device 'tpu' cannot be used"),
+        ({"device": "cuda:77"}, "device 'cuda:77' cannot be used"),
+        ({"precision": "int4"}, "precision 'int4' is unknown; expected one of fp32, bf16, fp16"),
+        ({"devise": "cpu"}, "devise is unknown"),
+    ],
+)
+def test_bad_run_options_are_refused(model_folder, options, message):
+    with pytest.raises(LungSRADError, match=message):
+        LungSoundClassifier.from_hparams(source=model_folder, run_opts=options)
