@@ -3,8 +3,11 @@
 from lung_srad_plugin.utils.yaml_nodes import Arguments, YamlRules
 
 MODEL_CALLABLES = {
-    "!new:lung_srad_plugin.CycleFeatures": Arguments(("duration", "sample_rate", "frames")),
-    "!new:lung_srad_plugin.AudioSetNormalization": Arguments(),
+    "!new:lung_srad_plugin.CycleFeatures": Arguments(
+        ("duration", "sample_rate", "frames", "n_mels", "high_hz", "level")
+    ),
+    "!new:lung_srad_plugin.FeatureNormalization": Arguments(("kind", "mean", "std")),
+    "!new:lung_srad_plugin.AudioSetNormalization": Arguments(),  # exports of version 0.1
     "!new:lung_srad_plugin.DASSEncoder": Arguments(
         ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing", "norm")
     ),
