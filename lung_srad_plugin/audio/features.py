@@ -16,20 +16,22 @@ FLOOR = math.log(torch.finfo(torch.float32).eps)
 class KaldiFbank(torch.nn.Module):
     """Log-mel filterbank energies by ``torchaudio.compliance.kaldi``, resized over time.
 
-    128 mel bins, Hanning window of 25 ms, shift of 10 ms, no dither, no energy: the front end of AST (Gong et al.,
-    2021). Clips of 8 s give 798 frames, which are then resized to 1024 by bilinear interpolation. The maths runs in
-    float32, under ``torch.autocast`` too.
+    By default 128 mel bins, Hanning window of 25 ms, shift of 10 ms, no dither, no energy: the front end of AST (Gong
+    et al., 2021). Clips of 8 s give 798 frames, which are then resized to 1024 by bilinear interpolation. The maths
+    runs in float32, under ``torch.autocast`` too.
 
     Arguments
     ---------
     frames : int or None
-        Number of frames of the result, whatever the clip's duration. None keeps one frame for each 10 ms.
+        Number of frames of the result, whatever the clip's duration. None keeps one frame for each shift.
     n_mels : int
         Number of mel bins.
     sample_rate : int
         Of the waveforms, in Hz.
     high_hz : float or None
         Upper edge of the last mel band; None is half the sample rate.
+    window_ms, shift_ms : float
+        Length of the window of one frame, and the time from one frame to the next, in milliseconds.
 
     Shape
     -----
@@ -48,7 +50,7 @@ class KaldiFbank(torch.nn.Module):
     torch.Size([2, 798, 128])
     """
 
-    def __init__(self, frames=1024, n_mels=128, sample_rate=16000, high_hz=None):
+    def __init__(self, frames=1024, n_mels=128, sample_rate=16000, high_hz=None, window_ms=25.0, shift_ms=10.0):
         super().__init__()
         if frames is not None and frames < 1:
             raise LungSRADError(f"frames={frames}: expected a positive number of frames, or None to keep them all")
@@ -63,6 +65,17 @@ class KaldiFbank(torch.nn.Module):
         self.n_mels = n_mels
         self.sample_rate = sample_rate
         self.high_hz = high_hz
+        self.window_ms = window_ms
+        self.shift_ms = shift_ms
+        if min(self.window) < 1:
+            raise LungSRADError(
+                f"window_ms={window_ms}, shift_ms={shift_ms}: expected at least one sample at {sample_rate} Hz"
+            )
+
+    @property
+    def window(self):
+        """Length of a window and of a shift, in samples."""
+        return window_samples(self.sample_rate, self.window_ms, self.shift_ms)
 
     def forward(self, waveforms):
         """Return the log-mel energies (B, frames, n_mels) of waveforms (B, samples).
@@ -70,14 +83,15 @@ class KaldiFbank(torch.nn.Module):
         Raises
         ------
         LungSRADError
-            Where the batch is empty or its clips are shorter than one window of 25 ms.
+            Where the batch is empty or its clips are shorter than one window.
         """
         waveforms = _as_batch(waveforms)
         with torch.autocast(waveforms.device.type, enabled=False):
             # A CPU is about twice as fast clip by clip, whose arrays fit its cache; a GPU wants one large call.
             clips = 1 if waveforms.device.type == "cpu" else len(waveforms)
             groups = waveforms.float().split(clips)
-            feats = torch.cat([kaldi_fbank(group, self.n_mels, self.sample_rate, self.high_hz) for group in groups])
+            settings = (self.n_mels, self.sample_rate, self.high_hz, self.window_ms, self.shift_ms)
+            feats = torch.cat([kaldi_fbank(group, *settings) for group in groups])
             if self.frames is None:
                 return feats
             # (B, 1, T, F): over the mel axis nothing changes.
@@ -89,7 +103,8 @@ class KaldiFbank(torch.nn.Module):
     def extra_repr(self):
         return (
             f"frames={self.frames}, n_mels={self.n_mels}, sample_rate={self.sample_rate}, "
-            f"high_hz={self.sample_rate / 2 if self.high_hz is None else self.high_hz:g}"
+            f"high_hz={self.sample_rate / 2 if self.high_hz is None else self.high_hz:g}, "
+            f"window_ms={self.window_ms:g}, shift_ms={self.shift_ms:g}"
         )
 
 
@@ -116,7 +131,7 @@ def mel_frequencies(n_mels=128, sample_rate=16000, high_hz=None):
     return 700 * (torch.exp(mels / 1127) - 1)
 
 
-def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None):
+def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None, window_ms=25.0, shift_ms=10.0):
     """Log-mel energies of a batch in one call of ``torchaudio.compliance.kaldi.fbank``.
 
     That function takes one waveform. The clips are laid end to end, each padded to a whole number of frame shifts, so
@@ -128,13 +143,14 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None):
         (B, samples), float32.
     n_mels : int
         Number of mel bins.
-    sample_rate, high_hz
+    sample_rate, high_hz, window_ms, shift_ms
         As for ``KaldiFbank``.
 
     Returns
     -------
     torch.Tensor
-        (B, 1 + (samples - window) // shift, n_mels), natural logarithm, with window 25 ms and shift 10 ms.
+        (B, 1 + (samples - window) // shift, n_mels), natural logarithm, with window and shift in
+        samples.
 
     Raises
     ------
@@ -148,18 +164,20 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None):
     """
     from torchaudio.compliance import kaldi
 
-    window, shift = _window(sample_rate)
+    window, shift = window_samples(sample_rate, window_ms, shift_ms)
     batch, samples = waveforms.shape
     if samples < window:
-        raise LungSRADError(f"clips of {samples} samples are shorter than one window of 25 ms ({window} samples)")
+        raise LungSRADError(
+            f"clips of {samples} samples are shorter than one window of {window_ms:g} ms ({window} samples)"
+        )
     padded = torch.nn.functional.pad(waveforms, (0, -samples % shift))
     frames, stride = 1 + (samples - window) // shift, padded.shape[1] // shift
     feats = kaldi.fbank(
         padded.reshape(1, -1),
         sample_frequency=sample_rate,
         num_mel_bins=n_mels,
-        frame_length=25.0,
-        frame_shift=10.0,
+        frame_length=window_ms,
+        frame_shift=shift_ms,
         window_type="hanning",
         dither=0.0,
         use_energy=False,
@@ -185,7 +203,7 @@ class CycleFeatures(torch.nn.Module):
         In seconds; longer waveforms are cut, shorter ones repeated.
     sample_rate : int
         Of the waveforms, in Hz.
-    frames, n_mels, high_hz
+    frames, n_mels, high_hz, window_ms, shift_ms
         As for ``KaldiFbank``.
     level : str
         ``"recorded"`` leaves a recording as loud as it is. ``"rms"`` multiplies it by one gain, ``level_gain``.
@@ -208,7 +226,17 @@ class CycleFeatures(torch.nn.Module):
     torch.Size([1, 1024, 128])
     """
 
-    def __init__(self, duration=8.0, sample_rate=16000, frames=1024, n_mels=128, high_hz=None, level="recorded"):
+    def __init__(
+        self,
+        duration=8.0,
+        sample_rate=16000,
+        frames=1024,
+        n_mels=128,
+        high_hz=None,
+        level="recorded",
+        window_ms=25.0,
+        shift_ms=10.0,
+    ):
         super().__init__()
         check_level(level)
         if not 0 < duration < math.inf:
@@ -216,7 +244,7 @@ class CycleFeatures(torch.nn.Module):
         self.duration = duration
         self.sample_rate = sample_rate
         self.level = level
-        self.fbank = KaldiFbank(frames, n_mels, sample_rate, high_hz)
+        self.fbank = KaldiFbank(frames, n_mels, sample_rate, high_hz, window_ms, shift_ms)
 
     @classmethod
     def around(cls, fbank, duration, sample_rate):
@@ -239,7 +267,7 @@ class CycleFeatures(torch.nn.Module):
         """Frames and mel bins of the features of one cycle."""
         if self.fbank.frames is not None:
             return self.fbank.frames, self.fbank.n_mels
-        window, shift = _window(self.sample_rate)
+        window, shift = self.fbank.window
         return 1 + (round(self.duration * self.sample_rate) - window) // shift, self.fbank.n_mels
 
     def prepare(self, recordings, name="recording"):
@@ -284,9 +312,15 @@ class CycleFeatures(torch.nn.Module):
         return f"duration={self.duration}, sample_rate={self.sample_rate}, level={self.level}"
 
 
-def _window(sample_rate):
-    """Length of a window of 25 ms and shift of 10 ms, in samples."""
-    return int(sample_rate * 0.025), int(sample_rate * 0.010)
+def window_samples(sample_rate, window_ms=25.0, shift_ms=10.0):
+    """Return the length of a window and of a shift in samples, rounded down as Kaldi does.
+
+    Example
+    -------
+    >>> window_samples(16000)
+    (400, 160)
+    """
+    return int(sample_rate * window_ms * 0.001), int(sample_rate * shift_ms * 0.001)
 
 
 def _as_batch(waveforms):

@@ -4,7 +4,7 @@ import torch
 
 from lung_srad_plugin.errors import LungSRADError
 
-NORMALIZATIONS = ("audioset", "clip", "dataset")
+NORMALIZATIONS = ("audioset", "clip", "clip_mean", "dataset")
 
 # Mean and standard deviation of the log-mel values of AudioSet: Gong et al. (2021), "AST: Audio Spectrogram
 # Transformer", Interspeech, section 2.2 and its published code.
@@ -25,7 +25,8 @@ class FeatureNormalization(torch.nn.Module):
     kind : str
         Whose mean and deviation. ``"audioset"``: AudioSet's, with which the released weights of AST and DASS were
         trained (Gong et al., 2021), and which Patch-Mix CL keeps. ``"clip"``: those of each clip over its frames and
-        mel bins, as the code published by Lung-SRAD's first author has it for DASS. ``"dataset"``: those of the
+        mel bins, as the code published by Lung-SRAD's first author has it for DASS. ``"clip_mean"``: the mean of each
+        clip and AudioSet's deviation, so that loudness is taken out and contrast stays. ``"dataset"``: those of the
         training part, set by ``fit``.
     mean, std : float, optional
         With ``"dataset"``, where they are known: an exported model has them. Both or neither.
@@ -45,6 +46,8 @@ class FeatureNormalization(torch.nn.Module):
     tensor(0.)
     >>> FeatureNormalization("clip")(torch.tensor([[[1.0, 2.0, 3.0]]]))
     tensor([[[-0.5000,  0.0000,  0.5000]]])
+    >>> FeatureNormalization("clip_mean")(torch.tensor([[[1.0, 2.0, 3.0]]])) * 2 * 4.5689974
+    tensor([[[-1.,  0.,  1.]]])
     >>> FeatureNormalization("dataset", mean=-6.0, std=2.0)(torch.tensor([[[-2.0]]]))
     tensor([[[1.]]])
     """
@@ -104,6 +107,8 @@ class FeatureNormalization(torch.nn.Module):
         """Return the normalised features; ``lens`` is not needed and not used, since clips are whole."""
         if self.kind == "audioset":
             return (feats - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
+        if self.kind == "clip_mean":
+            return (feats - feats.mean(dim=(1, 2), keepdim=True)) / (2 * AUDIOSET_STD)
         if self.kind == "clip":
             mean = feats.mean(dim=(1, 2), keepdim=True)
             std = feats.std(dim=(1, 2), keepdim=True)

@@ -4,7 +4,7 @@ from lung_srad_plugin.utils.yaml_nodes import Arguments, YamlRules
 
 MODEL_CALLABLES = {
     "!new:lung_srad_plugin.CycleFeatures": Arguments(
-        ("duration", "sample_rate", "frames", "n_mels", "high_hz", "level")
+        ("duration", "sample_rate", "frames", "n_mels", "high_hz", "level", "window_ms", "shift_ms")
     ),
     "!new:lung_srad_plugin.FeatureNormalization": Arguments(("kind", "mean", "std")),
     "!new:lung_srad_plugin.AudioSetNormalization": Arguments(),  # exports of version 0.1

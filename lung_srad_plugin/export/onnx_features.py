@@ -43,7 +43,7 @@ class ONNXFeatures(torch.nn.Module):
         self.samples = round(features.duration * rate)
         self.ramp = int(FADE_SECONDS * rate)
         self.frames = features.fbank.frames
-        self.window, self.shift = int(rate * 0.025), int(rate * 0.010)
+        self.window, self.shift = features.fbank.window
         self.count = 1 + (self.samples - self.window) // self.shift
         spectrum, mels = _matrices(rate, self.window, features.fbank.n_mels, features.fbank.high_hz)
         self.register_buffer("spectrum", spectrum)

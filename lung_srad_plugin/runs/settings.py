@@ -98,6 +98,9 @@ class Settings(BaseModel):
     frames: Annotated[int | None, Field(ge=4, description="a whole number from 4, or null to keep all frames")]
     # Keys with a default are absent from runs of version 0.1.
     level: Annotated[str, _one_of(LEVELS)] = "recorded"
+    n_mels: Count = 128
+    window_ms: Annotated[float, _finite(1, 1000, description="milliseconds from 1 to 1000")] = 25.0
+    shift_ms: Annotated[float, _finite(1, 1000, description="milliseconds from 1 to 1000")] = 10.0
     high_hz: Annotated[
         float | None, _finite(20, above=True, description="Hz, at most half of sample_rate, or null for that half")
     ] = None

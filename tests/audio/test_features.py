@@ -151,3 +151,18 @@ def test_frames_must_be_positive():
 def test_normalisation_is_the_published_one():
     feats = torch.tensor([[[-4.2677393, -4.2677393 + 2 * 4.5689974]]])
     torch.testing.assert_close(AudioSetNormalization()(feats), torch.tensor([[[0.0, 1.0]]]))
+
+
+def test_window_and_shift_are_those_of_kaldi():
+    clip = torch.randn(1, 32000, generator=torch.Generator().manual_seed(0))
+    settings = {"num_mel_bins": 64, "sample_frequency": 8000, "frame_length": 32.0, "frame_shift": 16.0}
+    theirs = kaldi.fbank(clip, window_type="hanning", htk_compat=True, dither=0.0, use_energy=False, **settings)
+    ours = KaldiFbank(frames=None, n_mels=64, sample_rate=8000, window_ms=32.0, shift_ms=16.0)(clip)
+    torch.testing.assert_close(ours[0], theirs, atol=1e-5, rtol=0)
+    front_end = CycleFeatures(4.0, 8000, frames=None, n_mels=64, window_ms=32.0, shift_ms=16.0)
+    assert front_end.shape == (249, 64) == tuple(front_end(clip).shape[1:])
+
+
+def test_a_window_without_a_sample_is_refused():
+    with pytest.raises(LungSRADError, match=r"shift_ms=0\.01"):
+        KaldiFbank(shift_ms=0.01)
