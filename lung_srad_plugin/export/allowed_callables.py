@@ -12,7 +12,7 @@ MODEL_CALLABLES = {
         ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing", "norm")
     ),
     "!apply:lung_srad_plugin.smooth_blocks": Arguments(
-        ("encoder", "stage", "blocks", "kernel_size", "sigma", "target")
+        ("encoder", "stage", "blocks", "kernel_size", "sigma", "target", "padding")
     ),
     "!new:lung_srad_plugin.LogClassifier": Arguments(("input_size", "classes")),
     "!new:speechbrain.dataio.encoder.CategoricalEncoder": Arguments(),

@@ -15,6 +15,7 @@ from lung_srad_plugin.datasets.preparation import TASK_NAMES, TRAINED_DATA_SETS
 from lung_srad_plugin.encoders.dass.block import NORMS
 from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.nn.gaussian import PADDINGS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
 from lung_srad_plugin.scan.dispatch import BACKENDS
 
@@ -130,6 +131,7 @@ class Settings(BaseModel):
     gaussian_kernel: Annotated[int, Field(ge=1, description="an odd whole number")]
     gaussian_sigma: Annotated[float, _finite(0, above=True, description="a number above 0")]
     gaussian_target: Annotated[str, _one_of(TARGETS)]
+    gaussian_padding: Annotated[str, _one_of(PADDINGS)] = "zeros"
     embedding_model: Built
     classifier: Built
     projector: Annotated[Built | None, Field(description="an object that the yaml file builds, or null")]

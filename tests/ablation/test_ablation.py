@@ -168,13 +168,15 @@ def test_published_figures_are_read_as_mean_and_deviation():
     assert published["dass_gaussian_patch"] == {}
 
 
-@pytest.mark.parametrize(("name", "rows"), [("ablation", 6), ("ablation_factors", 26), ("ablation_small", 5)])
+@pytest.mark.parametrize(("name", "rows"), [("ablation", 6), ("ablation_factors", 27), ("ablation_small", 5)])
 def test_each_row_of_the_grids_can_be_built(name, rows, tmp_path):
     grid = read_grid(HPARAMS / f"{name}.yaml")
     assert len(grid.rows) == rows
     for run in plan_runs(grid, tmp_path, GIVEN)[:rows]:
         settings = run.settings
-        gaussian = [settings[f"gaussian_{part}"] for part in ("stage", "blocks", "kernel", "sigma", "target")]
+        gaussian = [
+            settings[f"gaussian_{part}"] for part in ("stage", "blocks", "kernel", "sigma", "target", "padding")
+        ]
         smooth_blocks(DASSEncoder(settings["depths"], [8, 8, 8, 8]), *gaussian)
         PatchMixContrastiveLoss(settings["temperature"], settings["negatives"], settings["stop_gradient"])
         CycleFeatures(frames=settings["frames"], level=settings["level"], high_hz=settings["high_hz"])

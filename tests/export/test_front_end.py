@@ -97,11 +97,16 @@ def test_every_way_gives_the_answers_of_training(tmp_path, recording, kind):
     torch.testing.assert_close(answer(ONNXFeatures(stock.mods.compute_features)(clip)), expected, atol=1e-5, rtol=0)
 
 
-def test_the_onnx_file_has_gain_mel_edge_and_normalisation(tmp_path, recording):
+def test_the_onnx_file_has_gain_mel_edge_normalisation_and_padding(tmp_path, recording):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     changes = {"sample_rate": 8000, "duration": 4.0, "level": "rms", "high_hz": 2000.0, "kind": "clip"}
-    folder = export_run(write_run_with(tmp_path / "run", **changes)[0], tmp_path / "model", onnx=True)
+    run, *_ = write_run_with(tmp_path / "run", **changes)
+    settings = run / "hyperparams.yaml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(text.replace("  target: ss2d\n", "  target: ss2d\n  padding: replicate\n"), encoding="utf-8")
+    folder = export_run(run, tmp_path / "model", onnx=True)
+    assert "padding: replicate" in (folder / "hyperparams.yaml").read_text(encoding="utf-8")
     classifier = LungSoundClassifier.from_hparams(source=folder, run_opts={"device": "cpu"})
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     whole = load_recording(recording, 8000)[None]

@@ -16,6 +16,9 @@ OUTER, NEAR, CENTRE = (math.exp(-(d**2) / 18) / (1 + 2 * math.exp(-1 / 18) + 2 *
 WEIGHTS = torch.tensor([OUTER, NEAR, CENTRE, NEAR, OUTER])
 
 
+PADDINGS = pytest.mark.parametrize("padding", ["zeros", "replicate"])
+
+
 def impulse(height, width, at):
     x = torch.zeros(1, 1, height, width)
     x[0, 0, at[0], at[1]] = 1
@@ -62,6 +65,24 @@ def test_it_is_one_pass_over_frequency_then_one_over_time():
     torch.testing.assert_close(gaussian_smooth(x), both)
 
 
+def test_zero_padding_dampens_the_borders_and_replication_does_not():
+    constant = torch.ones(1, 1, 8, 64)
+    damped = gaussian_smooth(constant)[0, 0]
+    assert damped[0, 0].item() == pytest.approx(0.374, abs=1e-3) and damped.mean().item() == pytest.approx(
+        0.84, abs=0.01
+    )
+    torch.testing.assert_close(gaussian_smooth(constant, padding="replicate"), constant)
+
+
+@pytest.mark.parametrize(("height", "width", "kernel_size"), [(9, 12, 5), (2, 1, 5), (3, 4, 9), (4, 4, 1)])
+def test_replication_continues_the_border(height, width, kernel_size):
+    x = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+    margin = kernel_size // 2
+    wide = torch.nn.functional.pad(x, (margin,) * 4, mode="replicate")
+    expected = gaussian_smooth(wide, kernel_size)[:, :, margin : margin + height, margin : margin + width]
+    torch.testing.assert_close(gaussian_smooth(x, kernel_size, padding="replicate"), expected)
+
+
 def test_channels_and_clips_stay_apart():
     x = torch.zeros(2, 3, 5, 5)
     x[1, 2] = 1
@@ -81,19 +102,22 @@ def test_wide_sigma_is_the_mean():
     torch.testing.assert_close(out[0, 0, 1:4, 1:4], torch.full((3, 3), 1 / 9))
 
 
-def test_gradient():
+@PADDINGS
+def test_gradient(padding):
     x = torch.randn(1, 2, 4, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: gaussian_smooth(x, 5, 1.5), x)
+    assert torch.autograd.gradcheck(lambda x: gaussian_smooth(x, 5, 1.5, padding), x)
 
 
-def test_layout_and_type_are_kept():
+@PADDINGS
+def test_layout_and_type_are_kept(padding):
     x = torch.randn(2, 8, 6, 10)
     last = x.to(memory_format=torch.channels_last)
-    assert gaussian_smooth(last).is_contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(gaussian_smooth(last), gaussian_smooth(x))
-    rounded = gaussian_smooth(last.bfloat16())
+    expected = gaussian_smooth(x, padding=padding)
+    assert gaussian_smooth(last, padding=padding).is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(gaussian_smooth(last, padding=padding), expected)
+    rounded = gaussian_smooth(last.bfloat16(), padding=padding)
     assert rounded.dtype == torch.bfloat16
-    torch.testing.assert_close(rounded.float(), gaussian_smooth(x), atol=2e-2, rtol=2e-2)
+    torch.testing.assert_close(rounded.float(), expected, atol=2e-2, rtol=2e-2)
 
 
 @pytest.mark.parametrize("kernel_size, sigma", [(4, 3.0), (0, 3.0), (-3, 3.0), (5, 0.0), (5, -1.0), (5, float("nan"))])
@@ -109,13 +133,20 @@ def test_a_map_of_another_rank_is_refused():
         gaussian_smooth(torch.zeros(4, 4))
 
 
-def test_wrapper_smooths_in_training_and_evaluation():
+@PADDINGS
+def test_wrapper_smooths_in_training_and_evaluation(padding):
     x = torch.randn(1, 2, 6, 7)
-    wrapped = GaussianSmoothed(torch.nn.Identity(), 3, 1.0)
+    wrapped = GaussianSmoothed(torch.nn.Identity(), 3, 1.0, padding=padding)
+    expected = gaussian_smooth(x, 3, 1.0, padding)
     for mode in (wrapped.train(), wrapped.eval()):
-        assert torch.equal(mode(x), gaussian_smooth(x, 3, 1.0))
-    last = GaussianSmoothed(torch.nn.Identity(), 3, 1.0, channels_last=True)(x.permute(0, 2, 3, 1))
-    torch.testing.assert_close(last, gaussian_smooth(x, 3, 1.0).permute(0, 2, 3, 1))
+        assert torch.equal(mode(x), expected)
+    last = GaussianSmoothed(torch.nn.Identity(), 3, 1.0, channels_last=True, padding=padding)(x.permute(0, 2, 3, 1))
+    torch.testing.assert_close(last, expected.permute(0, 2, 3, 1))
+
+
+def test_an_unknown_padding_is_refused():
+    with pytest.raises(LungSRADError, match="padding='mirror': expected one of zeros, replicate"):
+        gaussian_smooth(torch.zeros(1, 1, 4, 4), padding="mirror")
 
 
 @pytest.mark.parametrize("target", ["ss2d", "block"])
@@ -159,19 +190,20 @@ def test_copies_save_and_load(encoder, feats, copied):
     assert torch.equal(other(feats), encoder(feats))
 
 
+@PADDINGS
 @pytest.mark.parametrize("target", ["ss2d", "block"])
-def test_exactly_the_asked_maps_are_smoothed(encoder, feats, target):
+def test_exactly_the_asked_maps_are_smoothed(encoder, target, padding):
     plain = copy.deepcopy(encoder)
-    smooth_blocks(encoder, stage=2, blocks=[1, 3], kernel_size=3, sigma=2.0, target=target)
+    smooth_blocks(encoder, stage=2, blocks=[1, 3], kernel_size=3, sigma=2.0, target=target, padding=padding)
     x = torch.randn(1, 16, 4, 6)
     for j in range(4):
         block, reference = encoder.layers[2].blocks[j], plain.layers[2].blocks[j]
         if j in (0, 2):
             expected = reference(x)
         elif target == "block":
-            expected = gaussian_smooth(reference(x), 3, 2.0)
+            expected = gaussian_smooth(reference(x), 3, 2.0, padding)
         else:
-            y = x + gaussian_smooth(reference.op(reference.norm(x)), 3, 2.0)
+            y = x + gaussian_smooth(reference.op(reference.norm(x)), 3, 2.0, padding)
             expected = y + reference.mlp(reference.norm2(y))
         torch.testing.assert_close(block(x), expected)
 
@@ -186,6 +218,7 @@ def test_exactly_the_asked_maps_are_smoothed(encoder, feats, target):
         ({"target": "mlp"}, "target='mlp': expected one of ss2d, block"),
         ({"blocks": [1, 1]}, "smoothed once"),
         ({"kernel_size": 4}, "kernel_size=4"),
+        ({"padding": "mirror"}, "padding='mirror'"),
     ],
 )
 def test_what_does_not_exist_is_refused_and_nothing_changed(encoder, choice, message):

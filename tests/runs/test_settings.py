@@ -43,6 +43,7 @@ def test_every_key_of_the_recipe_is_in_the_schema():
         ("strict", "nope"),
         ("frames", 0),
         ("level", "peak"),
+        ("gaussian_padding", "mirror"),
         *(("high_hz", value) for value in (0, 20, "high")),
         ("normalization", "speaker"),
         *(("spec_augment_time_share", value) for value in (0, 1.1, 160)),

@@ -18,7 +18,7 @@ SETTINGS = {"sample_rate": 8000, "duration": 1.0, "level": "rms", "high_hz": 200
 def run(tmp_path_factory):
     """A finished run, its data and its settings."""
     data, folder = write_toy_data(tmp_path_factory.mktemp("data")), tmp_path_factory.mktemp("run")
-    arguments = toy_arguments(data, folder, number_of_epochs=1, **SETTINGS)
+    arguments = toy_arguments(data, folder, number_of_epochs=1, gaussian_padding="replicate", **SETTINGS)
     return folder, data, arguments, train(arguments)
 
 
