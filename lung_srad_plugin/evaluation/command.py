@@ -16,7 +16,7 @@ from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
 from lung_srad_plugin.metrics.predictions import read_predictions, write_predictions
 from lung_srad_plugin.reporting.pages import format_interval, format_summary, format_value
-from lung_srad_plugin.runs.experiment import experiment_settings
+from lung_srad_plugin.runs.saved_settings import saved_settings
 from lung_srad_plugin.utils.files import write_together
 
 
@@ -134,7 +134,7 @@ def evaluate_runs(
         ExperimentRun(
             run,
             _load(run, manifest, data_root, labels_map, valid, windows, batch_size, device),
-            experiment_settings(run / "hyperparams.yaml", {}),
+            saved_settings(run / "hyperparams.yaml"),
         )
         for run in runs
     ]

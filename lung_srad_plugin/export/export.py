@@ -32,6 +32,7 @@ from lung_srad_plugin.export.model_folder import (
 )
 from lung_srad_plugin.export.weights import load_weights, read_weights
 from lung_srad_plugin.labels import make_label_encoder
+from lung_srad_plugin.runs.saved_settings import read_saved_text
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
 # The exported yaml is this header, the nodes of the run's own yaml that build the model, and the wiring.
@@ -73,7 +74,7 @@ _MACHINE = ("scan_backend", "gradient_checkpointing")
 _CONSTANTS = {"!apply:operator.getitem": getitem, "!apply:len": len}
 
 
-def export_run(run_folder, destination, select="valid", onnx=False):
+def export_run(run_folder, destination, select="valid", onnx=False, trust_code=False):
     """Export a checkpoint of a training run as a model folder.
 
     Arguments
@@ -87,6 +88,9 @@ def export_run(run_folder, destination, select="valid", onnx=False):
         that is best on the test cycles, for runs that looked at them; its scores are optimistic, and the card says so.
     onnx : bool
         Whether to write ``model.onnx`` too.
+    trust_code : bool
+        False: the run's settings may call what the recipe's experiments call, and nothing else. True: they may call
+        anything, so that exporting may run any code.
 
     Returns
     -------
@@ -108,11 +112,11 @@ def export_run(run_folder, destination, select="valid", onnx=False):
     if select not in SELECTIONS:
         raise LungSRADError(f"select={select!r}; expected one of {', '.join(SELECTIONS)}")
     run_folder = Path(run_folder)
-    _read_settings(run_folder / HYPERPARAMS)
-    return export_checkpoint(run_folder, _find_checkpoint(run_folder, select), destination, select, onnx)
+    _read_settings(run_folder / HYPERPARAMS, trust_code)
+    return export_checkpoint(run_folder, _find_checkpoint(run_folder, select), destination, select, onnx, trust_code)
 
 
-def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=False):
+def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=False, trust_code=False):
     """Export one checkpoint of a training run as a model folder, and verify it by classifying a clip both ways.
 
     Arguments
@@ -128,6 +132,9 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         How the checkpoint was chosen, see ``export_run``.
     onnx : bool
         Whether to write ``model.onnx`` too.
+    trust_code : bool
+        False: the run's settings may call what the recipe's experiments call, and nothing else. True: they may call
+        anything, so that exporting may run any code.
 
     Returns
     -------
@@ -141,7 +148,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         written folder does not answer as the training modules do.
     """
     run_folder, checkpoint, destination = Path(run_folder), Path(checkpoint), Path(destination)
-    settings = _read_settings(run_folder / HYPERPARAMS)
+    settings = _read_settings(run_folder / HYPERPARAMS, trust_code)
     for name in WEIGHTS:
         if not (checkpoint / f"{name}.ckpt").is_file():
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
@@ -152,7 +159,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
-            export_onnx(folder)
+            export_onnx(folder, trust_code)
         verify_export(folder, modules, checkpoint)
     return destination
 
@@ -351,12 +358,9 @@ def _read_results(run_folder):
         raise LungSRADError(f"{path}: not valid JSON ({error}); delete it, or evaluate the run again") from None
 
 
-def _read_settings(path):
-    try:
-        with open(path, encoding="utf-8") as file:
-            settings = YAML().load(file)
-    except FileNotFoundError:
-        raise LungSRADError(f"{path}: no such file; expected the output folder of a training run") from None
+def _read_settings(path, trust_code):
+    """Return the settings of a run as yaml nodes; nothing is built."""
+    settings = YAML().load(read_saved_text(path, trust_code))
     keys = (*WEIGHTS, "compute_features", NORMALIZATION, "labels", "duration", "sample_rate")
     for key in keys:
         if key not in settings:

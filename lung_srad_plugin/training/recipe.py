@@ -231,7 +231,8 @@ def _fit_on_valid(table, valid_is_test):
 def _report(results, tables, history, checkpoint, output_folder):
     Console().print(write_results(results, history, output_folder))
     write_run_predictions(tables, output_folder)
-    export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export")
+    # This very process was asked to run these settings.
+    export_checkpoint(output_folder, checkpoint, Path(output_folder) / "export", trust_code=True)
     _evaluate(Path(output_folder))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.experiment import NEUTRAL_SETTINGS, describe_difference, experiment_settings
+from lung_srad_plugin.runs.saved_settings import experiment_calls, saved_settings
 
 # What may change between two starts of one run, since it changes neither its weights nor which epochs are picked.
 FREE_SETTINGS = (*NEUTRAL_SETTINGS, "skip_prep", "eval_precision", "report_train")
@@ -22,13 +23,14 @@ def check_resumable(base, changes):
     Raises
     ------
     LungSRADError
-        Naming the settings that differ, and what to do.
+        Naming the settings that differ, and what to do; where the saved settings call what neither the recipe nor the
+        experiment asked for does.
     """
     asked = experiment_settings(base, changes)
     saved = Path(asked["output_folder"]) / "hyperparams.yaml"
     if not saved.is_file() or not any(Path(asked["save_folder"]).glob("CKPT*")):
         return
-    found = experiment_settings(saved, {})
+    found = saved_settings(saved, asked=experiment_calls(base, changes))
     free = {key: found[key] for key in FREE_SETTINGS if key in found and key in asked}
     difference = describe_difference(found, experiment_settings(base, {**changes, **free}))
     if difference:

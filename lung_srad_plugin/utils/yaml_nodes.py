@@ -30,9 +30,9 @@ _TUPLE = re.compile(r"\s*\(.*\)\s*", re.DOTALL)
 
 
 class Arguments(NamedTuple):
-    """What may be given to a callable: arguments by these names, or a list of at most so many values."""
+    """What may be given to a callable: arguments by these names, None for any, or a list of at most so many values."""
 
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = ()
     positions: int = 0
 
 
@@ -164,6 +164,31 @@ def build_checked(
     return load_hyperpyyaml(resolved)
 
 
+def called_tags(text: str) -> set[str]:
+    """Return the tags with which a text calls something, such as ``!new:torch.nn.Linear``; nothing is built.
+
+    Example
+    -------
+    >>> sorted(called_tags("a: !new:torch.nn.Identity\\nb: !name:len"))
+    ['!name:len', '!new:torch.nn.Identity']
+    """
+    found: set[str] = set()
+    seen: set[int] = set()
+    waiting = [YAML(typ="safe", pure=True).compose(text)]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if ":" in str(node.tag) and str(node.tag).startswith("!"):
+            found.add(str(node.tag))
+        if isinstance(node, MappingNode):
+            waiting += [part for pair in node.value for part in pair]
+        elif isinstance(node, SequenceNode):
+            waiting += node.value
+    return found
+
+
 def _first_structural_problem(text: str, rules: YamlRules) -> str | None:
     """Return what makes text unfit to be composed: composing nests as deep as the text, and follows its aliases."""
     depth = 0
@@ -232,7 +257,7 @@ class _Checker:
             yield _at(node, f"{_kind(str(node.tag))} is not allowed")
         elif isinstance(node, SequenceNode) and len(node.value) > arguments.positions:
             yield _at(node, f"{node.tag} with {len(node.value)} values; expected {_describe(arguments)}")
-        elif isinstance(node, MappingNode):
+        elif isinstance(node, MappingNode) and arguments.names is not None:
             for key, _ in node.value:
                 if key.value not in arguments.names:
                     yield _at(key, f"{node.tag} with the argument {key.value!r}; expected {_describe(arguments)}")
@@ -279,4 +304,6 @@ def _kind(tag: str) -> str:
 def _describe(arguments: Arguments) -> str:
     if arguments.positions:
         return f"a list of at most {arguments.positions}"
+    if arguments.names is None:
+        return "arguments by name"
     return f"only {', '.join(arguments.names)}" if arguments.names else "none"
