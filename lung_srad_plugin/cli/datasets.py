@@ -1,35 +1,16 @@
 """``lung-srad datasets``, and the commands that prepare SPRSound, KAUH and HF_Lung."""
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.cli.options import choice
+from lung_srad_plugin.cli.prepare import TRUE, Strict
+from lung_srad_plugin.datasets.kauh.prepare import MIXED_CHOICES, SPLITS
 from lung_srad_plugin.datasets.sprsound.tasks import TASKS
 
-Task = Enum("Task", {task: task for task in TASKS}, type=str)
-
-
-class Answer(str, Enum):
-    """Yes or no, as SpeechBrain's overrides write it."""
-
-    true = "true"
-    false = "false"
-
-
-class Mixed(str, Enum):
-    """What KAUH recordings labelled I C B and I C E W are."""
-
-    both = "both"
-    leave_out = "leave_out"
-
-
-class KauhSplit(str, Enum):
-    """Whether KAUH is divided for training."""
-
-    none = "none"
-    patients = "patients"
+Mixed = Annotated[str, choice(MIXED_CHOICES, "What recordings labelled I C B and I C E W are.")]
 
 
 def datasets(
@@ -66,14 +47,15 @@ def prepare_sprsound(
     data_folder: Annotated[Path, typer.Argument(help="The SPRSound download, unpacked; wav or flac.")],
     save_folder: Annotated[Path, typer.Argument(help="Where to write the manifests.")],
     task: Annotated[
-        Task,
-        typer.Option(
-            help="4class: normal, crackle, wheeze, both. Of the challenge: 1-1, 1-2 events, 2-1, 2-2 whole recordings."
+        str,
+        choice(
+            list(TASKS),
+            "4class: normal, crackle, wheeze, both. Of the challenge: 1-1, 1-2 events, 2-1, 2-2 whole recordings.",
         ),
-    ] = Task["4class"],
+    ] = "4class",
     valid_fraction: Annotated[float, typer.Option(help="Share of train, by patients, that becomes valid.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Decides which patients are drawn.")] = 1986,
-    strict: Annotated[Answer, typer.Option(help="false leaves out what is faulty and lists it.")] = Answer.true,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which patients are drawn.")] = 1986,
+    strict: Strict = TRUE,
 ):
     """Write train.csv, valid.csv, test_intra.csv, test_inter.csv and summary.json for SPRSound."""
     from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound as prepare
@@ -81,32 +63,32 @@ def prepare_sprsound(
     prepare(
         data_folder,
         save_folder,
-        task=task.value,
+        task=task,
         valid_fraction=valid_fraction,
         seed=seed,
-        strict=strict is Answer.true,
+        strict=strict == TRUE,
     )
 
 
 def prepare_kauh(
     data_folder: Annotated[Path, typer.Argument(help="The KAUH download, unpacked.")],
     save_folder: Annotated[Path, typer.Argument(help="Where to write kauh.csv and labels_map.json.")],
-    mixed: Annotated[Mixed, typer.Option(help="What recordings labelled I C B and I C E W are.")],
+    mixed: Mixed,
     split: Annotated[
-        KauhSplit, typer.Option(help="patients: also train.csv, valid.csv and test.csv, divided by subject.")
-    ] = KauhSplit.none,
+        str, choice(SPLITS, "patients: also train.csv, valid.csv and test.csv, divided by subject.")
+    ] = "none",
     valid_fraction: Annotated[float, typer.Option(help="Share of the subjects, for --split patients.")] = 0.2,
     test_fraction: Annotated[float, typer.Option(help="Share of the subjects, for --split patients.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Decides which subjects are drawn.")] = 1986,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which subjects are drawn.")] = 1986,
 ):
     """Write a manifest of the KAUH recordings and the mapping of their labels, and parts for training if wanted."""
     from lung_srad_plugin.datasets.kauh.prepare import prepare_kauh as prepare
 
-    prepare(
+    return prepare(
         data_folder,
         save_folder,
-        mixed.value,
-        split=split.value,
+        mixed,
+        split=split,
         valid_fraction=valid_fraction,
         test_fraction=test_fraction,
         seed=seed,
@@ -117,10 +99,10 @@ def prepare_hf_lung(
     data_folder: Annotated[Path, typer.Argument(help="HF_Lung_V1, or it and HF_Lung_V1_IP side by side (V2).")],
     save_folder: Annotated[Path, typer.Argument(help="Where to write the manifests.")],
     valid_fraction: Annotated[float, typer.Option(help="Share of train, by dates, that becomes valid.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Decides which dates are drawn.")] = 1986,
-    strict: Annotated[Answer, typer.Option(help="false leaves out what is faulty and lists it.")] = Answer.true,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which dates are drawn.")] = 1986,
+    strict: Strict = TRUE,
 ):
     """Write train.csv, valid.csv, test.csv and summary.json for HF_Lung V1 or V2: breath phases in four classes."""
     from lung_srad_plugin.datasets.hf_lung.prepare import prepare_hf_lung as prepare
 
-    prepare(data_folder, save_folder, valid_fraction=valid_fraction, seed=seed, strict=strict is Answer.true)
+    prepare(data_folder, save_folder, valid_fraction=valid_fraction, seed=seed, strict=strict == TRUE)

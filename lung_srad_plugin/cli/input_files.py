@@ -1,14 +1,18 @@
-"""From what stands on the command line to the recordings that are meant."""
+"""From the arguments of the command line to the recordings that are meant."""
 
 import glob
+import os
 from pathlib import Path
 
 import soundfile
 
 from lung_srad_plugin.errors import LungSRADError
 
-# soundfile names MP3's container, not what its files end in; the others are formats that libsndfile reads.
-SUFFIXES = frozenset({f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"})
+# soundfile names MP3's container, not what its files end in; the others are formats that libsndfile reads. A .raw file
+# does not say its rate.
+SUFFIXES = frozenset({f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}) - {
+    ".raw"
+}
 
 
 def find_recordings(patterns):
@@ -42,9 +46,9 @@ def find_recordings(patterns):
     found = {}
     for pattern in patterns:
         path = Path(pattern)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - a Path raises for a name that is too long
             inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        elif path.exists() or not glob.has_magic(pattern):
+        elif os.path.lexists(path) or not glob.has_magic(pattern):
             inside = [path]
         else:
             names = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern
@@ -52,7 +56,7 @@ def find_recordings(patterns):
         if not inside:
             raise LungSRADError(f"{pattern}: no recording is there; expected audio files that libsndfile reads")
         for file in inside:
-            found.setdefault(file.resolve(), file)
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 
@@ -69,9 +73,9 @@ def result_names(recordings):
     ['1/a.wav', '2/a.wav', '2/a.flac']
     """
     stems = [Path(path.stem) for path in recordings]
-    # Some file systems do not tell capital letters.
+    # Some file systems do not distinguish capital letters.
     if len({str(stem).lower() for stem in stems}) == len(stems):
         return stems
-    full = [path.resolve() for path in recordings]
+    full = [Path(os.path.realpath(path)) for path in recordings]
     shared = next(parent for parent in full[0].parents if all(path.is_relative_to(parent) for path in full))
     return [path.relative_to(shared) for path in full]

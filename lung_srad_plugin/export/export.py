@@ -26,13 +26,12 @@ from lung_srad_plugin.export.model_folder import (
     HYPERPARAMS,
     LABEL_ENCODER,
     LICENSE,
-    NEEDED,
-    OPTIONAL,
     WEIGHTS,
 )
 from lung_srad_plugin.export.weights import load_weights, read_weights
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.runs.saved_settings import read_saved_text
+from lung_srad_plugin.utils.files import record_folder, refuse_foreign_content
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
 # The exported yaml is this header, the nodes of the run's own yaml that build the model, and the wiring.
@@ -161,6 +160,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
 
             export_onnx(folder, trust_code)
         verify_export(folder, modules, checkpoint)
+        record_folder(folder)
     return destination
 
 
@@ -286,15 +286,10 @@ def _data(results):
 
 def _check_destination(destination):
     if destination.exists() and not destination.is_dir():
-        raise LungSRADError(f"{destination}: a file stands there; expected a folder that is absent or empty")
-    if not destination.is_dir():
-        return
-    # Exports of older versions are ours too, so what counts is that nothing else lies there.
-    foreign = sorted({path.name for path in destination.iterdir()} - {*NEEDED, *OPTIONAL})
-    if foreign:
-        raise LungSRADError(
-            f"{destination}: holds {', '.join(foreign[:5])}, which no export wrote; choose another folder or empty it"
-        )
+        raise LungSRADError(f"{destination}: a file is there; expected a folder that is absent or empty")
+    if destination.is_dir():
+        # An export as it was written may be replaced; not a card that somebody has edited since.
+        refuse_foreign_content(destination)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from lung_srad_plugin.inference.predict import check_finite
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
 from lung_srad_plugin.inference.run_options import check_run_options
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
+from lung_srad_plugin.metrics.operating_points import select_operating_point
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 
 
@@ -249,6 +250,7 @@ class LungSoundClassifier(EncoderClassifier):
         calibrated=False,
         sample_rate=None,
         name=None,
+        sensitivity=None,
     ):
         """Classify a recording of any length, sample rate and number of channels.
 
@@ -277,6 +279,8 @@ class LungSoundClassifier(EncoderClassifier):
             Of samples, in Hz. A file states its own.
         name : str, optional
             What results and messages call the recording; by default its path, or "recording" where it has none.
+        sensitivity : float, optional
+            In percent: apply the threshold that was fitted for it on validation cycles, at the temperature in use.
 
         Returns
         -------
@@ -297,9 +301,10 @@ class LungSoundClassifier(EncoderClassifier):
         'normal'
         """
         temperature = self._select_temperature(calibrated)
+        operating_point = self.select_threshold(sensitivity, calibrated)
         source = _fetch_source(path, savedir, sample_rate, name)
         recording = cut_recording(self, source, cycles, hop)
-        return classify_recording(self, recording, batch_size, progress, temperature)
+        return classify_recording(self, recording, batch_size, progress, temperature, operating_point)
 
     def encode_file(
         self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None, sample_rate=None, name=None
@@ -313,6 +318,32 @@ class LungSoundClassifier(EncoderClassifier):
         recording = cut_recording(self, _fetch_source(path, savedir, sample_rate, name), cycles, hop)
         vectors, _ = run_recording(self, recording, batch_size, progress)
         return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
+
+    def select_threshold(self, sensitivity, calibrated=False):
+        """Return the threshold that was fitted for a sensitivity, None where no sensitivity is given.
+
+        Arguments
+        ---------
+        sensitivity : float or None
+            In percent.
+        calibrated : bool
+            Whether the probabilities it is applied to are calibrated.
+
+        Returns
+        -------
+        OperatingPoint or None
+
+        Raises
+        ------
+        LungSRADError
+            Where none was fitted for this sensitivity, or none at the temperature in use, naming those there are.
+        """
+        temperature = self._select_temperature(calibrated)
+        if sensitivity is None:
+            return None
+        if isinstance(sensitivity, bool) or not isinstance(sensitivity, (int, float)):
+            raise LungSRADError(f"sensitivity={sensitivity!r}; expected a number in percent")
+        return select_operating_point(self.operating_points, sensitivity, temperature)
 
     def _select_temperature(self, calibrated):
         if not isinstance(calibrated, bool):

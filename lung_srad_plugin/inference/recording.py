@@ -17,6 +17,7 @@ from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
 from lung_srad_plugin.inference.predict import Clip, predict
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import check_hop, merge_windows, place_windows
+from lung_srad_plugin.metrics.operating_points import OperatingPoint
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
@@ -117,6 +118,7 @@ def classify_recording(
     batch_size: int,
     progress: Callable | None,
     temperature: float,
+    operating_point: OperatingPoint | None = None,
 ) -> Classification:
     """Classify the cycles or windows of a recording.
 
@@ -128,6 +130,8 @@ def classify_recording(
         As for ``LungSoundClassifier.classify_file``.
     temperature : float
         Divides the log-probabilities.
+    operating_point : OperatingPoint, optional
+        A threshold fitted at that temperature.
 
     Raises
     ------
@@ -143,10 +147,13 @@ def classify_recording(
     probabilities = (log_probs.double() / temperature).softmax(dim=-1)[with_sound].tolist()
     times, labels = recording.times, classifier.labels
     if recording.cycles:
-        segments = [make_segment(*times[i], labels, row) for i, row in zip(with_sound, probabilities, strict=True)]
-        flaws += tuple(_silent_cycle(*times[i]) for i in silent)
+        segments = [
+            make_segment(times[index][0], times[index][1], labels, row)
+            for index, row in zip(with_sound, probabilities, strict=True)
+        ]
+        flaws += tuple(_silent_cycle(*times[index]) for index in silent)
     else:
-        spans = [recording.spans[i] for i in with_sound]
+        spans = [recording.spans[index] for index in with_sound]
         segments = merge_windows(spans, probabilities, classifier.sample_rate, labels)
     return Classification(
         file=stream.name,
@@ -158,6 +165,7 @@ def classify_recording(
         segments=tuple(segments),
         summary=summarize(segments, labels),
         flaws=flaws,
+        operating_point=operating_point,
     )
 
 

@@ -1,18 +1,25 @@
-"""What a classifier says of a recording, as typed results with the formats people open them in."""
+"""The result of a recording, typed, with the formats people open it in."""
+
+from __future__ import annotations
 
 import csv
 import io
 import json
+import os
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from typing import Any
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, abnormal_probability
+from lung_srad_plugin.metrics.operating_points import OperatingPoint
+from lung_srad_plugin.utils.files import write_together
+from lung_srad_plugin.utils.text import csv_text, json_text, printable
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One stretch of a recording and what the model says of it.
+    """One stretch of a recording and its class probabilities.
 
     Arguments
     ---------
@@ -25,8 +32,8 @@ class Segment:
     probabilities : dict
         Class name to probability; they sum to 1.
     crackle, wheeze : float or None
-        Probability that the finding is heard, alone or with the other; None where the classes are not normal, crackle,
-        wheeze and both.
+        Probability that the finding is present, alone or with the other; None where the classes are not normal,
+        crackle, wheeze and both.
     abnormal : float
         ``1 - p(normal)``; the normal class is the first.
 
@@ -99,7 +106,7 @@ class Classification:
     channels : int
         Its number of channels; they were averaged.
     model : str
-        Which model spoke: the id in its ``config.json``.
+        Which model was used: the id in its ``config.json``.
     kind : str
         ``"cycles"`` where the segments are the cycles that were asked for, ``"timeline"`` where they are the merged
         windows.
@@ -111,6 +118,8 @@ class Classification:
     flaws : tuple of Flaw
         What the input checks found. Empty where they found nothing, which does not mean that it is a lung sound: that
         cannot be known from here.
+    operating_point : OperatingPoint or None
+        The threshold for calling a segment abnormal, where ``sensitivity`` asked for one; see ``called_abnormal``.
 
     Example
     -------
@@ -133,17 +142,43 @@ class Classification:
     segments: tuple
     summary: Segment
     flaws: tuple = ()
+    operating_point: OperatingPoint | None = None
 
-    def to_dict(self):
-        """Return everything as dicts, lists, strings and numbers."""
-        result = asdict(self)
-        return {**result, "segments": list(result["segments"]), "flaws": list(result["flaws"])}
+    def called_abnormal(self, segment: Segment) -> bool:
+        """Return whether a segment reaches the threshold of ``operating_point``.
 
-    def to_json(self, indent=None):
-        """Return ``to_dict`` as JSON; one line where ``indent`` is None."""
-        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False)
+        Raises
+        ------
+        LungSRADError
+            Where the recording was classified without a threshold.
+        """
+        if self.operating_point is None:
+            raise LungSRADError("no threshold was applied; classify with sensitivity=90, for example")
+        return segment.abnormal >= self.operating_point.threshold
 
-    def rows(self):
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as dicts, lists, strings and numbers; what a threshold adds only where one was applied."""
+        result = {**asdict(self), "segments": [], "flaws": [asdict(flaw) for flaw in self.flaws]}
+        for segment in self.segments:
+            called = {} if self.operating_point is None else {"called_abnormal": self.called_abnormal(segment)}
+            result["segments"].append({**asdict(segment), **called})
+        if self.operating_point is None:
+            del result["operating_point"]
+        return result
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return ``to_dict`` as the text of a JSON file; one line where ``indent`` is None.
+
+        Raises
+        ------
+        LungSRADError
+            Where ``indent`` is not a number of spaces.
+        """
+        if indent is not None and (isinstance(indent, bool) or not isinstance(indent, int)):
+            raise LungSRADError(f"to_json(indent={indent!r}) returns text; to write a file, call save_json(path)")
+        return json_text(json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False))
+
+    def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict for each segment: the columns of the table and of the CSV."""
         return [
             {
@@ -152,26 +187,57 @@ class Classification:
                 "end": segment.end,
                 "label": segment.label,
                 **{f"p_{label}": value for label, value in segment.probabilities.items()},
-                # A class and a finding may share a name: "crackle alone" is not "crackle heard".
+                # A class and a finding may share a name: "crackle alone" is not "any crackle".
                 "any_crackle": segment.crackle,
                 "any_wheeze": segment.wheeze,
                 "abnormal": segment.abnormal,
+                **({} if self.operating_point is None else {"called_abnormal": self.called_abnormal(segment)}),
                 "flaws": " ".join(sorted({flaw.kind for flaw in self.flaws if _touches(flaw, segment)})),
                 "model": self.model,
             }
             for segment in self.segments
         ]
 
-    def to_csv(self, header=True):
-        """Return the segments as CSV, one row each; probabilities have six decimals."""
+    def to_csv(self, header: bool = True) -> str:
+        """Return the segments as the text of a CSV file, one row each; probabilities have six decimals.
+
+        Text that a spreadsheet would compute, such as the file name ``=1+1.wav``, gets an apostrophe in front.
+
+        Raises
+        ------
+        LungSRADError
+            Where ``header`` is not True or False.
+        """
+        if not isinstance(header, bool):
+            raise LungSRADError(f"to_csv(header={header!r}) returns text; to write a file, call save_csv(path)")
         text = io.StringIO()
         rows = self.rows()
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer = csv.writer(text, lineterminator="\n")
         if header:
-            writer.writeheader()
+            writer.writerow([csv_text(name) for name in rows[0]])
         for row in rows:
-            writer.writerow({key: f"{value:.6f}" if isinstance(value, float) else value for key, value in row.items()})
+            writer.writerow([_csv_cell(value) for value in row.values()])
         return text.getvalue()
+
+    def save_json(self, path: str | os.PathLike) -> None:
+        """Write ``to_json`` to a file.
+
+        Raises
+        ------
+        LungSRADError
+            Where another program wrote the file that is there.
+        OSError
+            Where it cannot be written.
+        """
+        write_together({path: self.to_json(indent=2) + "\n"})
+
+    def save_csv(self, path: str | os.PathLike) -> None:
+        """Write ``to_csv`` to a file; raises as ``save_json``."""
+        write_together({path: self.to_csv()})
+
+    def save_audacity(self, path: str | os.PathLike) -> None:
+        """Write ``to_audacity`` to a file; raises as ``save_json``."""
+        write_together({path: self.to_audacity()})
 
     def to_dataframe(self):
         """Return the segments as a ``pandas.DataFrame``, one row each.
@@ -189,8 +255,8 @@ class Classification:
             ) from None
         return pandas.DataFrame(self.rows())
 
-    def to_audacity(self):
-        """Return a label track for Audacity (File, Import, Labels): start, end and label, tabs between.
+    def to_audacity(self) -> str:
+        """Return the text of a label track for Audacity (File, Import, Labels): start, end and label, tabs between.
 
         Neighbouring segments of one class become one label, with their mean probability of that class.
         """
@@ -198,7 +264,7 @@ class Classification:
         for run in _runs(self.segments):
             length = sum(segment.end - segment.start for segment in run)
             mass = sum((segment.end - segment.start) * segment.probabilities[segment.label] for segment in run)
-            lines.append(f"{run[0].start:.3f}\t{run[-1].end:.3f}\t{run[0].label} {mass / length:.2f}\n")
+            lines.append(f"{run[0].start:.3f}\t{run[-1].end:.3f}\t{printable(run[0].label)} {mass / length:.2f}\n")
         return "".join(lines)
 
 
@@ -221,12 +287,18 @@ def summarize(segments, labels):
     return make_segment(min(s.start for s in segments), max(s.end for s in segments), labels, mean)
 
 
+def _csv_cell(value):
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return csv_text(value) if isinstance(value, str) else value
+
+
 def _touches(flaw, segment):
     return flaw.start is None or (flaw.start < segment.end and flaw.end > segment.start)
 
 
 def _runs(segments):
-    """Group neighbours of one label that touch each other; the place of a gap starts a new group."""
+    """Group neighbours of one label that touch each other; a gap starts a new group."""
     groups, gaps, previous = [], 0, None
     for segment in segments:
         gaps += previous is not None and segment.start != previous.end

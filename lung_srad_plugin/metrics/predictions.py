@@ -5,6 +5,7 @@ and any further columns as metadata (``patient``, ``device``, ``location``, ``ag
 """
 
 import csv
+import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.utils.files import write_together
 
 # Probabilities written with six digits must pass.
 SUM_TOLERANCE = 1e-4
@@ -220,16 +222,22 @@ def write_predictions(table, path):
     ---------
     table : PredictionTable
     path : str or Path
+
+    Raises
+    ------
+    LungSRADError
+        Where the file cannot be written, or would overwrite what lung-srad did not write.
     """
     header = ["ID", "label", "prediction", *(f"p_{label}" for label in table.labels), *table.metadata]
-    with Path(path).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for i, name in enumerate(table.ids):
-            classes = [table.labels[table.targets[i]], table.labels[table.predicted[i]]]
-            # The shortest text that reads back as the same number.
-            numbers = [repr(float(p)) for p in table.probabilities[i]]
-            writer.writerow([name, *classes, *numbers, *(column[i] for column in table.metadata.values())])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    for i, name in enumerate(table.ids):
+        classes = [table.labels[table.targets[i]], table.labels[table.predicted[i]]]
+        # The shortest text that reads back as the same number.
+        numbers = [repr(float(p)) for p in table.probabilities[i]]
+        writer.writerow([name, *classes, *numbers, *(column[i] for column in table.metadata.values())])
+    write_together({path: text.getvalue()})
 
 
 def check_complete(table, ids, source):

@@ -1,17 +1,18 @@
-"""Pictures of a training run, for people who would rather look than read."""
-
-from pathlib import Path
+"""Pictures of a training run."""
 
 import numpy as np
+
+from lung_srad_plugin.utils.files import write_safely
+from lung_srad_plugin.utils.text import figure_text
 
 # Okabe and Ito's palette (2008): colours that colour-blind people tell apart.
 COLOURS = {"normal": "#009E73", "crackle": "#D55E00", "wheeze": "#0072B2", "both": "#CC79A7"}
 
 
 def save_figure(figure, path):
-    """Write a figure as PNG to ``path``, making its folder where needed."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+    """Write a figure as PNG to ``path``, by the rule of ``utils.files``; its folder is made where it is missing."""
+    with write_safely(path) as beside:
+        figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
 
 
 def plot_confusion(confusion, labels, title):
@@ -29,6 +30,7 @@ def plot_confusion(confusion, labels, title):
     from matplotlib.figure import Figure
 
     confusion = np.asarray(confusion)
+    labels = [figure_text(label) for label in labels]
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(1.2 * len(labels) + 1.6, 1.0 * len(labels) + 1.4))
     axes = figure.subplots()

@@ -5,8 +5,7 @@ together with the SHA-256 of its present content. Each file that is written here
 wrote, and what somebody changed by hand since, is not, and is refused by name. A file that holds already what would be
 written is left as it is. Nothing is recognised by its name alone.
 
-Two kinds of files need no record: those in folders that appear as a whole, and those named by a hash of what they
-were computed from, as in the feature cache.
+Files that are named by a hash of what they were computed from, as in the feature cache, need no record.
 """
 
 import contextlib
@@ -54,7 +53,7 @@ def explain_write_errors(path: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        cure = _CURES.get(error.errno, "choose another folder")
+        cure = _CURES.get(error.errno or 0, "choose another folder")
         raise LungSRADError(f"{printable(path)}: cannot be written: {error.strerror or error}; {cure}") from error
 
 
@@ -160,9 +159,7 @@ def write_safely(path: str | os.PathLike) -> Iterator[Path]:
     Raises
     ------
     LungSRADError
-        Where a file exists there that this product did not write; see the rule above.
-    OSError
-        Where it cannot be written.
+        Where a file exists there that this product did not write, see the rule above, or where it cannot be written.
 
     Example
     -------
@@ -174,13 +171,45 @@ def write_safely(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_foreign_files([path])
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     try:
-        yield beside
-        _move(beside, path, file_sha256(beside))
+        with explain_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield beside
+            _move(beside, path, file_sha256(beside))
     finally:
         beside.unlink(missing_ok=True)
+
+
+def record_folder(folder: str | os.PathLike) -> None:
+    """Record all files of a folder that was written as a whole, so that it may be replaced as a whole.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Without subfolders.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> _ = (folder / "config.json").write_text("{}")
+    >>> record_folder(folder)
+    >>> refuse_foreign_content(folder)
+    """
+    folder = Path(folder)
+    lines = [f"{file_sha256(path)}  {printable(path.name)}\n" for path in sorted(folder.iterdir()) if path.is_file()]
+    (folder / RECORD).write_text("".join(lines), encoding="utf-8", newline="")
+
+
+def refuse_foreign_content(folder: str | os.PathLike) -> None:
+    """Refuse a folder that holds anything that this product did not write: to be called before it is replaced.
+
+    Raises
+    ------
+    LungSRADError
+        Naming what would be lost, with the cure.
+    """
+    refuse_foreign_files(path for path in sorted(Path(folder).iterdir()) if path.name != RECORD)
 
 
 def _beside(path):

@@ -12,10 +12,12 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from lung_srad_plugin.cli import classify as classify_command
+from lung_srad_plugin.cli import classify_files as classify_command
 from lung_srad_plugin.cli import main as cli
+from lung_srad_plugin.cli.result_output import print_table
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
+from lung_srad_plugin.utils.files import RECORD
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_normal_beside_a_high_probability_of_abnormal_is_explained(normal, told)
     summary = summarize(segments, labels)
     result = Classification("a.wav", 8.0, 4000, 1, "demo", "timeline", segments, summary)
     printed = io.StringIO()
-    classify_command._print_table(result, printed)
+    print_table(result, printed)
     assert ("The class is the most probable one" in printed.getvalue()) is told
 
 
@@ -123,10 +125,10 @@ def test_results_and_pictures_in_folders(run, audio, model_folder, tmp_path):
         "classify", audio, "-m", model_folder, "--format", "audacity", "--output", labels, "--plot", plots
     )  # fmt: skip
     assert code == 0 and out == ""
-    assert sorted(path.name for path in labels.iterdir()) == ["a.txt", "b.txt"]
-    start, end, text = (labels / "a.txt").read_text().splitlines()[0].split("\t")
+    assert sorted(path.name for path in labels.iterdir()) == [RECORD, "a.lung-srad.txt", "b.lung-srad.txt"]
+    start, end, text = (labels / "a.lung-srad.txt").read_text().splitlines()[0].split("\t")
     assert (start, text.split()[0]) == ("0.000", text.split()[0]) and float(end) > 0
-    for name in ("a.png", "b.png"):
+    for name in ("a.lung-srad.png", "b.lung-srad.png"):
         assert (plots / name).read_bytes().startswith(b"\x89PNG")
 
 
@@ -134,7 +136,9 @@ def test_results_of_one_name_do_not_overwrite_each_other(run, audio, model_folde
     soundfile.write(audio / "deep [er]" / "a.wav", np.random.default_rng(5).normal(0, 0.1, 8000), 4000)
     code, _, _ = run("classify", audio, "-m", model_folder, "--format", "json", "--output", tmp_path / "out")
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.json"))
-    assert code == 0 and found == ["a.wav.json", "deep [er]/a.wav.json", "deep [er]/b.flac.json"]
+    assert code == 0 and found == [
+        f"{name}.lung-srad.json" for name in ("a.wav", "deep [er]/a.wav", "deep [er]/b.flac")
+    ]
 
 
 def test_an_interrupt_keeps_what_was_done(run, audio, model_folder, monkeypatch):
@@ -160,7 +164,7 @@ MISUSES = {
     "labels of many": (["classify", "{audio}", "-m", "{model}", "--format", "audacity"], "add --output FOLDER"),
     "format": (["classify", "{audio}", "-m", "{model}", "--format", "xml"], "xml"),
     "device": (["classify", "{audio}", "-m", "{model}", "--device", "tpu"], "device 'tpu' cannot be used"),
-    "precision": (["classify", "{audio}", "-m", "{model}", "--precision", "int4"], "precision 'int4' is unknown"),
+    "precision": (["classify", "{audio}", "-m", "{model}", "--precision", "int4"], "int4"),
     "output a file": (["classify", "{audio}", "-m", "{model}", "--output", "{audio}/a.wav"], "cannot be made"),
     "command": (["clasify"], "clasify"),
     "option": (["info", "--nothing"], "--nothing"),

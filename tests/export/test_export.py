@@ -18,6 +18,7 @@ from lung_srad_plugin.export.export import export_checkpoint, export_run
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_config import ModelConfig
 from lung_srad_plugin.export.model_folder import NEEDED, read_config
+from lung_srad_plugin.utils.files import RECORD, record_folder
 
 FILES = {*NEEDED, "embedding_model.safetensors", "classifier.safetensors", "README.md", "LICENSE"}
 
@@ -27,7 +28,7 @@ def weights_of(folder):
 
 
 def test_the_folder_holds_these_files_and_nothing_else(model_folder):
-    assert {path.name for path in model_folder.iterdir()} == FILES
+    assert {path.name for path in model_folder.iterdir()} == {*FILES, RECORD}
     assert not [path.name for path in model_folder.parent.iterdir() if path.name != "model"]
     assert "Apache License" in (model_folder / "LICENSE").read_text()
 
@@ -94,8 +95,9 @@ def test_the_stock_class_answers_as_the_training_modules(model_folder, tmp_path)
 def test_an_earlier_export_is_replaced_as_a_whole(run_folder, tmp_path):
     folder = export_run(run_folder, tmp_path / "model", "last")
     (folder / "model.onnx").write_bytes(b"of the earlier model")
+    record_folder(folder)
     export_run(run_folder, folder, "valid")
-    assert {path.name for path in folder.iterdir()} == FILES
+    assert {path.name for path in folder.iterdir()} == {*FILES, RECORD}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -103,11 +105,19 @@ def test_nothing_else_is_ever_replaced(run_folder, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.txt").write_text("years of work")
-    with pytest.raises(LungSRADError, match=r"holds thesis.txt, which no export wrote"):
+    with pytest.raises(LungSRADError, match=r"thesis\.txt: already there"):
         export_run(run_folder, folder)
-    with pytest.raises(LungSRADError, match="a file stands there"):
+    with pytest.raises(LungSRADError, match="a file is there"):
         export_run(run_folder, folder / "thesis.txt")
     assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_card_that_somebody_edited_is_not_replaced(run_folder, tmp_path):
+    folder = export_run(run_folder, tmp_path / "model")
+    (folder / "README.md").write_text("my own words on this model")
+    with pytest.raises(LungSRADError, match=r"README\.md: already there"):
+        export_run(run_folder, folder)
+    assert (folder / "README.md").read_text() == "my own words on this model"
 
 
 @pytest.mark.parametrize("stage", ["copyfile", "write_bytes", "rename"])

@@ -1,0 +1,192 @@
+"""Classifying many recordings, one after the other: each result is out before the next recording is begun."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
+from lung_srad_plugin.cli.input_files import find_recordings, result_names
+from lung_srad_plugin.cli.result_output import picture_path, print_result, result_path, write_picture, write_result
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.files import refuse_foreign_files
+from lung_srad_plugin.utils.text import printable, printable_lines
+
+
+@dataclass(frozen=True)
+class ClassifyOptions:
+    """How each recording is classified: see ``LungSoundClassifier.classify_file``.
+
+    Arguments
+    ---------
+    annotations : bool
+        Whether to classify the cycles of the annotation beside each recording.
+    hop : float
+    batch_size : int
+    calibrated : bool
+    sensitivity : float or None
+    """
+
+    annotations: bool = False
+    hop: float = 4.0
+    batch_size: int = 2
+    calibrated: bool = False
+    sensitivity: float | None = None
+
+
+def classify_files(
+    patterns: Sequence[str],
+    model: str,
+    run_opts: dict[str, Any],
+    options: ClassifyOptions,
+    format: str,
+    output: Path | None = None,
+    plot: Path | None = None,
+) -> int:
+    """Classify recordings and print or write the results; a recording that fails is listed, and the rest is done.
+
+    Arguments
+    ---------
+    patterns : list of str
+        Files, folders, patterns.
+    model : str
+        A model folder or a hub id.
+    run_opts : dict
+        As for ``LungSoundClassifier.from_hparams``.
+    options : ClassifyOptions
+    format : str
+        A key of ``ENDINGS``.
+    output, plot : Path or None
+        Folders for result files and for pictures.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 where some recordings failed, 130 where it was interrupted.
+
+    Raises
+    ------
+    LungSRADError
+        Where the command makes no sense or would overwrite what lung-srad did not write, before anything is classified.
+    """
+    recordings = find_recordings(patterns)
+    names = result_names(recordings)
+    if format == "audacity" and output is None and len(recordings) > 1:
+        raise LungSRADError(
+            f"an Audacity label track belongs to one recording, and these are {len(recordings)}; add --output FOLDER"
+        )
+    results = [None if output is None else result_path(output, name, format) for name in names]
+    pictures = [None if plot is None else picture_path(plot, name) for name in names]
+    refuse_foreign_files(path for path in (*results, *pictures) if path is not None)
+    for folder in (output, plot):
+        _make_folder(folder)
+
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
+
+    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts)
+    _check_model(classifier, options)
+    failed = done = 0
+    with _progress() as progress:
+        files_task = progress.add_task("recordings", total=len(recordings))
+        for recording, result_file, picture_file in zip(recordings, results, pictures, strict=True):
+            part_task = progress.add_task(printable(recording.name), total=None)
+
+            def advance(finished, total, task=part_task):
+                progress.update(task, completed=finished, total=total)
+
+            try:
+                result = _classify(classifier, recording, options, advance)
+                if picture_file is not None:
+                    write_picture(result, recording, picture_file)
+                if result_file is None:
+                    print_result(result, format, sys.stdout, first=done == 0)
+                else:
+                    write_result(result, format, result_file)
+                done += 1
+            except KeyboardInterrupt:
+                left = len(recordings) - done - failed
+                print(f"interrupted: {left} of {len(recordings)} recordings were not classified", file=sys.stderr)
+                return INTERRUPTED
+            except BrokenPipeError:  # whoever reads standard output has enough
+                raise
+            except Exception as error:
+                failed += 1
+                print(f"error: {printable_lines(_describe(error, recording))}", file=sys.stderr, flush=True)
+            finally:
+                progress.remove_task(part_task)
+            progress.advance(files_task)
+    if failed:
+        print(f"{failed} of {len(recordings)} recordings failed; the reasons are above", file=sys.stderr)
+    return FAILED if failed else 0
+
+
+def _classify(classifier, recording, options, progress):
+    return classifier.classify_file(
+        recording,
+        recording.with_suffix(".txt") if options.annotations else None,
+        options.hop,
+        options.batch_size,
+        progress=progress,
+        calibrated=options.calibrated,
+        sensitivity=options.sensitivity,
+    )
+
+
+def _check_model(classifier, options):
+    """Refuse what no recording can be classified with, once instead of for each recording."""
+    from lung_srad_plugin.inference.windows import check_hop
+
+    check_hop(options.hop, classifier.window)
+    classifier.select_threshold(options.sensitivity, options.calibrated)
+
+
+def _describe(error, recording):
+    if isinstance(error, LungSRADError):
+        return error
+    if isinstance(error, OSError):
+        return f"{recording}: {error.strerror or error}"
+    return f"{recording}: {type(error).__name__}: {error} (unexpected; please report it with the recording)"
+
+
+def _make_folder(folder):
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LungSRADError(f"{folder}: cannot be made ({error.strerror}); choose a folder you may write to") from error
+
+
+def _progress():
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return _NoProgress()
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # On a terminal, results are printed above the bar; elsewhere they must go where standard output goes.
+    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+
+
+class _NoProgress(contextlib.AbstractContextManager):
+    """Where standard error is no terminal."""
+
+    def __exit__(self, *error):
+        return None
+
+    def add_task(self, description, total):
+        del description, total
+
+    def update(self, task, completed, total):
+        del task, completed, total
+
+    def advance(self, task):
+        del task
+
+    remove_task = advance

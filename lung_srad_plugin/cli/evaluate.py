@@ -1,0 +1,90 @@
+"""``lung-srad evaluate``: what is to be evaluated, and how."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lung_srad_plugin.errors import LungSRADError
+
+
+def evaluate(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="The output folder of a training run, or several of one experiment over seeds or folds; or a model "
+            "folder; or a predictions CSV. Then, if wanted, the cycles as CSV: runs without it are reported on their "
+            "test cycles.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
+    data_root: Annotated[Path | None, typer.Option(help="What {data_root} in the manifest stands for.")] = None,
+    labels_map: Annotated[
+        Path | None, typer.Option(help="JSON: the manifest's labels to the model's, null for rows to leave out.")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="Validation cycles for temperature and thresholds: a manifest, or predictions.")
+    ] = None,
+    windows: Annotated[
+        bool, typer.Option("--windows", help="Process long cycles in overlapping windows instead of cutting them.")
+    ] = False,
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another run, or predictions CSV, on the same cycles. May be repeated.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Resamples of patients for the intervals.")] = 10_000,
+    confidence: Annotated[float, typer.Option(help="Of the intervals, in percent.")] = 95.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    harmonic: Annotated[bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cycles that go through the model at once.")] = 8,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
+):
+    """Evaluate a run, several seeds or folds of it, a model or predictions: report.html, report.md and report.json."""
+    from lung_srad_plugin.evaluation import command
+
+    folders, manifest = split_sources(sources)
+    options = {
+        "manifest": manifest,
+        "data_root": data_root,
+        "labels_map": labels_map,
+        "valid": valid,
+        "windows": windows,
+        "against": against or (),
+        "resamples": resamples,
+        "confidence": confidence,
+        "seed": seed,
+        "harmonic": harmonic,
+        "batch_size": batch_size,
+        "device": device,
+    }
+    if len(folders) > 1:
+        report = command.evaluate_runs(folders, output, **options)
+    else:
+        report = command.evaluate(folders[0], output, **options)
+    command.print_summary(report, output)
+
+
+def split_sources(paths):
+    """Return what is to be evaluated and the manifest, None where there is none: it is a file and comes last.
+
+    Raises
+    ------
+    LungSRADError
+        Where there are several sources, and one is not a folder.
+
+    Example
+    -------
+    >>> split_sources([Path("model"), Path("test.csv")])
+    ([PosixPath('model')], PosixPath('test.csv'))
+    """
+    *sources, last = paths
+    if not sources or last.is_dir():
+        sources, manifest = paths, None
+    else:
+        manifest = last
+    files = [str(source) for source in sources if not source.is_dir()]
+    if len(sources) > 1 and files:
+        raise LungSRADError(
+            f"{', '.join(files)}: no such folder; expected one source, or the output folders of several runs, and then "
+            "at most one manifest"
+        )
+    return sources, manifest

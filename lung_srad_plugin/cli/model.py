@@ -1,0 +1,40 @@
+"""``lung-srad export`` and ``info``: model folders."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lung_srad_plugin.cli.options import choice
+from lung_srad_plugin.utils.text import printable, printable_lines, rich_text
+
+RULES = ("valid", "last", "test")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The output folder of a training run.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write the model: absent, empty, or an earlier export.")],
+    select: Annotated[str, choice(RULES, "Which epoch: best on valid, the last, or best on test.")] = "valid",
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+):
+    """Write a checkpoint of a run as a model folder, verified."""
+    from lung_srad_plugin.export.export import export_run
+
+    print(printable(export_run(run, folder, select, onnx)))
+
+
+def info(model: Annotated[Path, typer.Argument(help="A model folder.")]):
+    """Print a model's card: data, protocol, scores, intended use and limits."""
+    from lung_srad_plugin.export.model_folder import read_card, read_config
+
+    config = read_config(model)
+    text = printable_lines(read_card(model))
+    if not sys.stdout.isatty():
+        print(text, end="")
+        return
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    body = text.split("---\n", 2)[-1]  # without the hub's header
+    Console().print(Markdown(body), rich_text(f"{config.model} in {model}", "dim"))
