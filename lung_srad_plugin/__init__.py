@@ -12,6 +12,8 @@ Example
 
 import lazy_loader
 
+from lung_srad_plugin.utils.threads import wait_passively
 from lung_srad_plugin.version import __version__ as __version__
 
+wait_passively()  # OpenMP reads it when torch is loaded, so it is set before any module of ours loads torch
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,6 +18,7 @@ from lung_srad_plugin.inference.run_options import check_run_options
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
 from lung_srad_plugin.metrics.operating_points import select_operating_point
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
+from lung_srad_plugin.utils.threads import respect_cpu_quota
 
 
 class LungSoundClassifier(EncoderClassifier):
@@ -143,6 +144,7 @@ class LungSoundClassifier(EncoderClassifier):
         ...
         lung_srad_plugin.errors.LungSRADError: ./no/such/folder: no such folder; expected a model ...
         """
+        respect_cpu_quota()
         run_opts = check_run_options(run_opts)
         where = {"savedir": savedir, "local_strategy": local_strategy, "fetch_config": fetch_config}
         if download_only:

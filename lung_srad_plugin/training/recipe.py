@@ -33,6 +33,7 @@ from lung_srad_plugin.training.dataio import make_dataset
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group
 from lung_srad_plugin.training.resume import check_resumable
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions, peak_memory_megabytes, source_commit
+from lung_srad_plugin.utils.threads import respect_cpu_quota
 
 PARTS = ("train", "valid", "test")
 REPORT = "report"
@@ -61,6 +62,7 @@ def train(arguments):
         other settings.
     """
     began = time.time()
+    respect_cpu_quota()
     command = read_command_line(arguments)
     file, run_opts = command.file, command.run_opts
     base, changes = read_experiment(file, command.overrides)
