@@ -1,4 +1,4 @@
-"""What a model does to its input: the spectral response of a layer.
+"""Analysis of what a model does to its input: mixing matrices of a layer and their spectral response.
 
 Nothing here trains or scores a model.
 """

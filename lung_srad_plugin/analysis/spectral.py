@@ -1,16 +1,16 @@
-"""What a layer's mixing over positions does to slow and fast variation, by frequency."""
+"""The spectral response of a mixing matrix: how strongly a layer passes on each spatial frequency."""
 
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
 
 
-def spectral_response(mixing, frequencies):
+def spectral_response(mixing: torch.Tensor, frequencies: int) -> torch.Tensor:
     """Measure how strongly a mixing matrix passes on each of the lowest frequencies.
 
     With F the discrete Fourier transform over the L positions, ``F A F^-1`` is the mixing matrix A in the frequency
     domain: its entry (i, j) says how much of frequency j comes out as frequency i. The response at i is the mean of the
-    magnitudes over j, scaled so that the frequencies asked for span 0 to 1 (all 0 where they are equal).
+    magnitudes over j, scaled so that the returned values span 0 to 1 (all 0 where they are equal).
 
     Arguments
     ---------
@@ -36,11 +36,75 @@ def spectral_response(mixing, frequencies):
     >>> spectral_response(average, frequencies=5)
     tensor([1., 0., 0., 0., 0.], dtype=torch.float64)
     """
-    if mixing.dim() != 2 or mixing.shape[0] != mixing.shape[1]:
-        raise LungSRADError(f"mixing of shape {tuple(mixing.shape)}: expected a square matrix (positions, positions)")
+    _check_square(mixing)
     if not 1 <= frequencies <= len(mixing):
         raise LungSRADError(f"frequencies={frequencies}: {len(mixing)} positions have 1 to {len(mixing)} of them")
     in_frequency = torch.fft.ifft(torch.fft.fft(mixing.double(), dim=0), dim=1)
-    response = in_frequency.abs().mean(dim=1)[:frequencies]
+    return _scaled(in_frequency.abs().mean(dim=1)[:frequencies])
+
+
+def spectral_response_2d(
+    mixing: torch.Tensor, size: tuple[int, int], frequencies: tuple[int, int] | None = None
+) -> torch.Tensor:
+    """Measure how strongly a mixing matrix of a map passes on each pair of frequencies along its two axes.
+
+    The positions of the (H, W) map are numbered row by row. With F the two-dimensional discrete Fourier transform over
+    them, ``F A F^-1`` is the mixing matrix in the frequency domain, and the response at a pair of frequencies is the
+    mean of the magnitudes in its row, as in ``spectral_response``. The two directions of a diagonal wave, frequencies
+    (i, j) and (i, -j), are averaged.
+
+    Arguments
+    ---------
+    mixing : torch.Tensor
+        (H W, H W): output position by input position.
+    size : (int, int)
+        (H, W): the map's positions along frequency and along time.
+    frequencies : (int, int) or None
+        How many DFT bins to return along each axis, counted from the constant one; None for all up to the highest,
+        ``H // 2 + 1`` and ``W // 2 + 1``.
+
+    Returns
+    -------
+    torch.Tensor
+        (bins along frequency, bins along time), float64, between 0 and 1: row i, column j is the response to i cycles
+        per H positions along the frequency axis and j cycles per W positions along time. Its first column is what
+        varies over the frequency axis alone, its first row what varies over time alone.
+
+    Raises
+    ------
+    LungSRADError
+        Where the matrix is not that of a map of this size or a number of bins is not in 1, ..., ``H // 2 + 1`` or
+        ``W // 2 + 1``.
+
+    Example
+    -------
+    >>> mean_over_time = torch.block_diag(torch.full((4, 4), 1 / 4), torch.full((4, 4), 1 / 4))
+    >>> spectral_response_2d(mean_over_time, size=(2, 4))
+    tensor([[1., 0., 0.],
+            [1., 0., 0.]], dtype=torch.float64)
+    """
+    _check_square(mixing)
+    height, width = size
+    if height < 1 or width < 1 or height * width != len(mixing):
+        raise LungSRADError(f"size={tuple(size)}: the mixing matrix has {len(mixing)} positions")
+    highest = height // 2 + 1, width // 2 + 1
+    wanted = highest if frequencies is None else tuple(frequencies)
+    if not (1 <= wanted[0] <= highest[0] and 1 <= wanted[1] <= highest[1]):
+        raise LungSRADError(
+            f"frequencies={wanted}: a map of size {tuple(size)} has 1 to {highest[0]} and 1 to {highest[1]} of them"
+        )
+    by_position = mixing.double().view(height, width, height, width)
+    in_frequency = torch.fft.ifft2(torch.fft.fft2(by_position, dim=(0, 1)), dim=(2, 3))
+    response = in_frequency.abs().mean(dim=(2, 3))
+    response = (response + response.roll(-1, dims=1).flip(1)) / 2
+    return _scaled(response[: wanted[0], : wanted[1]])
+
+
+def _check_square(mixing):
+    if mixing.dim() != 2 or mixing.shape[0] != mixing.shape[1]:
+        raise LungSRADError(f"mixing of shape {tuple(mixing.shape)}: expected a square matrix (positions, positions)")
+
+
+def _scaled(response):
     low, high = response.min(), response.max()
     return (response - low) / (high - low) if high > low else torch.zeros_like(response)

@@ -28,7 +28,7 @@ class SS2D(torch.nn.Module):
     d_state : int
         States N of each channel's recurrence.
     scan_backend : str or None
-        Which implementation runs the scan; None picks the fastest for the tensor's device.
+        Which implementation runs the scan; None selects the fastest for the tensor's device.
 
     Example
     -------
@@ -78,12 +78,14 @@ class SS2D(torch.nn.Module):
 
     def scan(self, x):
         """Scan the activations (B,H,W,C) with step sizes, B and C computed from them."""
+        return cross_scan_projected(*self.scan_inputs(x), backend=self.scan_backend)
+
+    def scan_inputs(self, x):
+        """Return the arguments of ``cross_scan_projected`` for the activations (B,H,W,C)."""
         batch, height, width, dim = x.shape
         # The projections act on each position alone, so all four directions are one product on the unflipped map.
         parts = F.linear(x, self.x_proj_weight.flatten(0, 1)).view(batch, height, width, DIRECTIONS, -1)
         dt, B, C = parts.split([self.dt_rank, self.d_state, self.d_state], dim=-1)
         A = -self.A_logs.exp().view(DIRECTIONS, dim, self.d_state)
         D = self.Ds.view(DIRECTIONS, dim)
-        return cross_scan_projected(
-            x, dt, self.dt_projs_weight, B, C, A, D, self.dt_projs_bias, backend=self.scan_backend
-        )
+        return x, dt, self.dt_projs_weight, B, C, A, D, self.dt_projs_bias

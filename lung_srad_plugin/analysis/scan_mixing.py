@@ -1,0 +1,134 @@
+"""The mixing matrices of an SS2D layer: how much of each position its scan carries to each other one."""
+
+import torch
+import torch.nn.functional as F
+
+from lung_srad_plugin.encoders.dass.ss2d import DIRECTIONS, SS2D
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.scan.reference import traversals, widest
+
+# Buffers of so many bytes are computed at a time; they stay in cache.
+_BUFFER_BYTES = 4 * 2**20
+
+
+@torch.no_grad()
+def scan_mixing(
+    layer: SS2D,
+    u: torch.Tensor,
+    channels: list[int] | None = None,
+    traversal: int | None = None,
+    rows: tuple[int, int] | None = None,
+    max_bytes: int = 2 * 2**30,
+) -> torch.Tensor:
+    """Return the matrices that the scan of an SS2D layer multiplies its input with, exactly.
+
+    Given its step sizes, ``B`` and ``C``, which it computes from the same input, the scan is linear in ``u``, each
+    channel apart. Along one traversal the recurrence ``h[t] = exp(dt[t] A) h[t-1] + dt[t] B[t] u[t]``,
+    ``y[t] = C[t] . h[t] + D u[t]`` has the matrix
+
+        M[t, s] = sum over states of C[t] exp(A (dt[s+1] + ... + dt[t])) dt[s] B[s] for s <= t, plus D where s = t,
+
+    and 0 for s > t. Positions are numbered in image order, row by row (p = h W + w), whatever the traversal, so that
+    matrices of traversals can be added: ``mixing @ u`` of a channel is ``layer.scan(u)`` of that channel.
+
+    A mixing matrix describes the scan alone, not the convolution, norm, MLP and residual sum of the block around it.
+
+    Arguments
+    ---------
+    layer : SS2D
+        Its own output norm and projection are not included.
+    u : torch.Tensor
+        What ``layer.scan`` takes, (B,H,W,C).
+    channels : list of int or None
+        Which channels; None for all.
+    traversal : int or None
+        One of the four: 0 row by row, 1 column by column, 2 and 3 the same two backwards. None for their sum.
+    rows : (int, int) or None
+        First output position and the one after the last; None for all L. The input positions are always all.
+    max_bytes : int
+        Most memory to use; a larger request is refused.
+
+    Returns
+    -------
+    torch.Tensor
+        (B, channels, rows, L) with L = H W, output by input position, fp32, or fp64 where ``u`` is fp64.
+
+    Raises
+    ------
+    LungSRADError
+        Where the layer is no SS2D, an argument does not fit, or more memory is needed; the message says how much.
+
+    Example
+    -------
+    >>> layer, u = SS2D(16), torch.randn(1, 3, 4, 16)
+    >>> mixing = scan_mixing(layer, u)
+    >>> mixing.shape
+    torch.Size([1, 16, 12, 12])
+    >>> y = (mixing @ u.flatten(1, 2).mT.unsqueeze(-1)).squeeze(-1)
+    >>> bool(torch.allclose(y.mT.view(u.shape), layer.scan(u), rtol=1e-4, atol=1e-4))
+    True
+    """
+    selected, chosen, (start, stop) = _check(layer, u, channels, traversal, rows)
+    batch, height, width, _ = u.shape
+    length = height * width
+    kind = widest(u)
+    shape = (batch, len(selected), stop - start, length)
+    needed = batch * len(selected) * (stop - start) * length * kind.itemsize + _BUFFER_BYTES
+    if needed > max_bytes:
+        raise LungSRADError(
+            f"scan_mixing of shape {shape} needs {needed:,} bytes, more than max_bytes={max_bytes:,}; take fewer "
+            "channels or clips, rows=(first, stop) in blocks, or raise max_bytes"
+        )
+    steps, sums, B, C, A, D = _recurrence(layer, u, selected, kind)
+    step_of_position = traversals(height, width, device=u.device).argsort(dim=1)
+    diagonal = torch.arange(length, device=u.device)
+    mixing = torch.zeros(shape, dtype=kind, device=u.device)
+    block = max(1, _BUFFER_BYTES // (len(selected) * length * 3 * torch.float64.itemsize))
+    for b in range(batch):
+        for k in chosen:
+            for first in range(start, stop, block):
+                last = min(first + block, stop)
+                # Before the exponential, since what lies ahead in the traversal would overflow.
+                earlier = step_of_position[k] <= step_of_position[k, first:last, None]
+                between = (sums[b, k, :, first:last, None] - sums[b, k, :, None, :]).where(earlier, 0).to(kind)
+                part = mixing[b, :, first - start : last - start]
+                for n in range(layer.d_state):
+                    decay = torch.exp(between * A[k, :, n, None, None])
+                    written = steps[b, k] * B[b, k, n]
+                    part += (decay * C[b, k, n, first:last, None] * written.unsqueeze(1)).where(earlier, 0)
+            part = mixing[b, :, diagonal[: stop - start], diagonal[start:stop]]
+            mixing[b, :, diagonal[: stop - start], diagonal[start:stop]] = part + D[k, :, None]
+    return mixing
+
+
+def _recurrence(layer, u, selected, kind):
+    """Return, by position: steps and their sums along each traversal (B,4,channels,L), the sums in fp64, B and C
+    (B,4,N,L), A (4,channels,N), D (4,channels)."""
+    _, dt, dt_weight, B, C, A, D, bias = layer.scan_inputs(u)
+    dt, B, C = (value.flatten(1, 2).permute(0, 2, 3, 1).to(kind) for value in (dt, B, C))
+    weight, A, D, bias = (value[:, selected].to(kind) for value in (dt_weight, A, D, bias))
+    steps = F.softplus(weight @ dt + bias[..., None])
+    order = traversals(u.shape[1], u.shape[2], device=u.device)
+    sums = torch.empty_like(steps, dtype=torch.float64)
+    for k in range(DIRECTIONS):
+        sums[:, k, :, order[k]] = steps[:, k, :, order[k]].double().cumsum(dim=-1)
+    return steps, sums, B, C, A, D
+
+
+def _check(layer, u, channels, traversal, rows):
+    """Return the channels and traversals as lists, and the bounds of the rows."""
+    if not isinstance(layer, SS2D):
+        raise LungSRADError(f"scan_mixing of {type(layer).__name__}: expected an SS2D layer, the 'ss2d' map of a block")
+    dim = layer.Ds.numel() // DIRECTIONS
+    if u.dim() != 4 or u.shape[-1] != dim or 0 in u.shape:
+        raise LungSRADError(f"u has shape {tuple(u.shape)}; expected (batch, H, W, {dim}), what the layer scans")
+    selected = list(range(dim)) if channels is None else list(channels)
+    if not selected or not set(selected) <= set(range(dim)):
+        raise LungSRADError(f"channels={selected}: expected some of 0 to {dim - 1}")
+    if traversal is not None and traversal not in range(DIRECTIONS):
+        raise LungSRADError(f"traversal={traversal}: expected 0 to {DIRECTIONS - 1}, or None for the sum of all")
+    length = u.shape[1] * u.shape[2]
+    start, stop = (0, length) if rows is None else rows
+    if not 0 <= start < stop <= length:
+        raise LungSRADError(f"rows={rows}: expected (first, stop) within the {length} positions")
+    return selected, range(DIRECTIONS) if traversal is None else [traversal], (start, stop)
