@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing in turns, peak memory, and the encoders that ours is compared with."""
+"""Timing in turns, peak memory, and the encoders that DASS is compared with, for all benchmarks."""
 
 import ctypes
 import statistics

@@ -62,11 +62,11 @@ def main():
         folder = Path(folder)
         recording = folder / "long.wav"
         write_noise(recording, arguments.hours * 3600, arguments.rate, arguments.channels)
-        # In a process of its own: memory that the export has freed would serve the classification unseen.
+        # In a separate process: the classification would reuse memory that the export has freed.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             exported = pool.submit(make_model, folder, ENCODERS[arguments.encoder]).result()
         model = LungSoundClassifier.from_hparams(source=exported, run_opts={"device": "cpu"})
-        # What was needed for a moment to load the model is not meant: from here on the peak is counted anew.
+        # The memory needed while the model is loaded does not count.
         restart_resident_peak()
         before, began = resident_peak_megabytes(), time.perf_counter()
         result = model.classify_file(recording, hop=arguments.hop, batch_size=arguments.batch_size)

@@ -1,4 +1,4 @@
-"""What bf16 changes in the answers of a model, on the cycles of a manifest.
+"""The change of a model's outputs in bf16, on the cycles of a manifest.
 
     python benchmarks/precision.py MODEL test.csv --data_root RECORDINGS
 

@@ -4,7 +4,7 @@
 
 Every figure is a median, and every ratio compares runs of this one call, taken in turns, so that a busy machine slows
 both sides alike. "products" are the matrix products and the depthwise convolution of the same SS2D layers without their
-scan: what a layer costs anyway.
+scan: what a layer costs without it.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=8, help="length of a clip (default %(default)s)")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each (default %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
-    parser.add_argument("--backend", help="scan to time; default: the one this device gets")
+    parser.add_argument("--backend", help="scan to time; default: the one for the device")
     parser.add_argument("--reference", action="store_true", help="time the step-by-step definition too (slow)")
     parser.add_argument("--growth", action="store_true", help="time clips of 8 s and 64 s at the first stage")
     arguments = parser.parse_args()
@@ -86,18 +86,18 @@ def time_stage(arguments, height, width, channels):
 def draw_inputs(batch, height, width, channels, device):
     """Random inputs of ``cross_scan_projected`` with one state and the rank SS2D takes, a sixteenth of the channels."""
     rank = -(-channels // 16)
-    place = (batch, height, width)
+    positions = (batch, height, width)
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape):
         return torch.randn(*shape, generator=generator)
 
     inputs = (
-        normal(*place, channels),
-        normal(*place, 4, rank),
+        normal(*positions, channels),
+        normal(*positions, 4, rank),
         normal(4, channels, rank) / rank**0.5,
-        normal(*place, 4, 1),
-        normal(*place, 4, 1),
+        normal(*positions, 4, 1),
+        normal(*positions, 4, 1),
         -torch.rand(4, channels, 1, generator=generator),
         torch.ones(4, channels),
         normal(4, channels) - 4,

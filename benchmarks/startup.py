@@ -1,4 +1,4 @@
-"""Time from nothing to the first prediction, each in a process of its own.
+"""Time from the start of Python to the first prediction, each in a separate process.
 
     python benchmarks/startup.py
 

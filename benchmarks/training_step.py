@@ -1,4 +1,4 @@
-"""Time one training step of the recipe, and the memory it takes, against what else the step could be.
+"""Time and memory of one training step of the recipe, against other ways to compute it.
 
     python benchmarks/training_step.py --ways ours floor passes recompute
     python benchmarks/training_step.py --device cuda --batch 16 --precision bf16 --ways ours floor mamba plain ast
@@ -11,7 +11,7 @@ ours       the recipe as it is
 floor      with a scan that returns its input: what everything around the scan costs
 passes     the three views one after another (one_pass: False)
 recompute  each block computed again in the backward pass (gradient_checkpointing: True)
-adam       Adam as torch picks it by itself, instead of fused
+adam       Adam as torch selects it by default, instead of fused
 compile    through torch.compile (on a CPU it needs a C++ compiler)
 mamba      with the scan of mamba_ssm (NVIDIA GPU, extra 'cuda')
 plain      one view and the cross-entropy alone: fine-tuning without Patch-Mix

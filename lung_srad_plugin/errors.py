@@ -1,11 +1,11 @@
-"""The one exception for mistakes that a user can mend."""
+"""The exception for mistakes that a user can correct."""
 
 
 class LungSRADError(ValueError):
-    """A mistake in a file, a setting or a call, told so that it can be mended.
+    """A mistake in a file, a setting or a call that the user can correct.
 
-    The message names the file, row or key at fault, says what was expected and how to cure it. The
-    command line prints the message alone; only other exceptions, which are our bugs, show a traceback.
+    The message names the file, row or key, what was expected, and the cure. The command line prints only the message;
+    other exceptions are bugs of this package and show a traceback.
 
     Example
     -------

@@ -97,7 +97,7 @@ def make_label_encoder(labels):
     >>> encoder.encode_label("crackle"), len(encoder)
     (1, 2)
     """
-    # Imported here: SpeechBrain takes seconds, and the names of the classes should not.
+    # Imported here, since importing SpeechBrain takes seconds and importing the names of the classes should not.
     from speechbrain.dataio.encoder import CategoricalEncoder
 
     labels = list(labels)

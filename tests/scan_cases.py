@@ -1,4 +1,4 @@
-"""What the tests of the scan backends share: inputs, and outputs with the gradient of every input."""
+"""Inputs for the tests of the scan backends, and a comparison of outputs and gradients with the reference."""
 
 import torch
 
@@ -8,12 +8,12 @@ NAMES = ("x", "delta", "B", "C", "A", "D", "delta_bias")
 def map_inputs(batch=1, height=3, width=4, channels=5, states=1, seed=0):
     """Random inputs of ``cross_scan``, all needing gradients."""
     torch.manual_seed(seed)
-    place = (batch, height, width)
+    positions = (batch, height, width)
     inputs = (
-        torch.randn(*place, channels),
-        2 * torch.randn(*place, 4, channels),
-        torch.randn(*place, 4, states),
-        torch.randn(*place, 4, states),
+        torch.randn(*positions, channels),
+        2 * torch.randn(*positions, 4, channels),
+        torch.randn(*positions, 4, states),
+        torch.randn(*positions, 4, states),
         -2 * torch.rand(4, channels, states),
         torch.randn(4, channels),
         torch.randn(4, channels),
@@ -49,7 +49,7 @@ def output_and_gradients(scan, inputs):
 
 def assert_equal_to_reference(scan, reference, inputs, tolerance=1e-5):
     """Compare output and gradients in fp32 with the reference in fp64, relative to the size of each."""
-    ours, right = output_and_gradients(scan, inputs), output_and_gradients(reference, in_fp64(inputs))
-    for name, our, theirs in zip(("output", *range(len(inputs))), ours, right, strict=True):
+    ours, expected = output_and_gradients(scan, inputs), output_and_gradients(reference, in_fp64(inputs))
+    for name, our, theirs in zip(("output", *range(len(inputs))), ours, expected, strict=True):
         assert our.isfinite().all(), f"{name}: not finite"
         assert (our - theirs).norm() <= tolerance * theirs.norm() + 1e-30, f"{name}: differs from the reference"

@@ -1,4 +1,4 @@
-"""That the benchmarks run and print what they promise; how fast anything is, no test says."""
+"""The benchmarks run and print their rows; no test depends on how fast anything is."""
 
 import runpy
 import sys
@@ -22,7 +22,7 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_help_tells_how_to_run_it(name, run, capsys):
+def test_help_shows_how_to_run_it(name, run, capsys):
     with pytest.raises(SystemExit) as end:
         run(name, "--help")
     assert end.value.code == 0

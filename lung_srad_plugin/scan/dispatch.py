@@ -1,4 +1,4 @@
-"""The selective scan for everybody: checks what is given and hands it to a backend."""
+"""The public functions of the selective scan: they check their arguments and call a backend."""
 
 import os
 import sys
@@ -149,8 +149,8 @@ def cross_scan(x, delta, B, C, A, D, delta_bias, backend=None):
 def cross_scan_projected(x, dt, dt_weight, B, C, A, D, delta_bias, backend=None):
     """``cross_scan`` with step sizes of low rank, ``delta[..., k, :] = dt_weight[k] @ dt[..., k, :]``.
 
-    This is how SS2D makes them. The ``cpu`` backend multiplies on the way, so that ``delta``, four times as large as
-    the map, is never in memory, neither forward nor for the backward pass; the others multiply first.
+    This is how SS2D computes them. The ``cpu`` backend multiplies inside its kernels, so that ``delta``, four times as
+    large as the map, is never in memory, neither in the forward nor in the backward pass; the others multiply first.
 
     Arguments
     ---------
@@ -193,17 +193,17 @@ def cross_scan_projected(x, dt, dt_weight, B, C, A, D, delta_bias, backend=None)
 
 def _check_map(x, delta, dt, dt_weight, B, C, A, D, delta_bias):
     _check_rank("x", x, 4, "(batch, H, W, channels)")
-    place, channels = tuple(x.shape[:3]), x.shape[3]
+    positions, channels = tuple(x.shape[:3]), x.shape[3]
     states = A.shape[2] if A.dim() == 3 else "N"
     rank = dt_weight.shape[-1] if dt_weight is not None else None
     _check(
         {
-            "x": (x, (*place, channels)),
-            "delta": (delta, (*place, 4, channels)),
-            "dt": (dt, (*place, 4, rank)),
+            "x": (x, (*positions, channels)),
+            "delta": (delta, (*positions, 4, channels)),
+            "dt": (dt, (*positions, 4, rank)),
             "dt_weight": (dt_weight, (4, channels, rank)),
-            "B": (B, (*place, 4, states)),
-            "C": (C, (*place, 4, states)),
+            "B": (B, (*positions, 4, states)),
+            "C": (C, (*positions, 4, states)),
             "A": (A, (4, channels, states)),
             "D": (D, (4, channels)),
             "delta_bias": (delta_bias, (4, channels)),
@@ -212,7 +212,7 @@ def _check_map(x, delta, dt, dt_weight, B, C, A, D, delta_bias):
 
 
 def _select(backend, tensor):
-    """Return the backend for this tensor: the one asked for, or the one that belongs to its device."""
+    """Return the backend that was named, or where none was, the one for the tensor's device."""
     device = tensor.device.type
     if backend is None:
         if device not in ("cpu", "cuda"):
@@ -232,8 +232,8 @@ def _select(backend, tensor):
         "mamba": device == "cuda",
     }
     if not serves[backend]:
-        place = "the CPU" if backend == "cpu" else "an NVIDIA GPU"
-        raise LungSRADError(f"backend '{backend}' works on {place}, the tensors are on '{device}'; move them")
+        where = "the CPU" if backend == "cpu" else "an NVIDIA GPU"
+        raise LungSRADError(f"backend '{backend}' works on {where}, the tensors are on '{device}'; move them")
     return backend
 
 
@@ -257,10 +257,10 @@ def _interpreting():
 
 
 def _load(backend, function):
-    # Imported on first use: numba and triton take a second or two to start.
+    # Imported on first use: numba and triton take a second or two to import.
     found = getattr(import_module(f"lung_srad_plugin.scan.{backend}"), f"{function}_{backend}")
-    # torch.compile must not trace into kernels that are compiled already. What tells it so imports torch._dynamo, which
-    # takes a second, so it is called only where that is loaded. The exporter, in contrast, must trace the ONNX scan.
+    # torch.compile must not trace into kernels that are compiled already. What prevents it imports torch._dynamo,
+    # which takes a second, so it is called only where that is loaded. The exporter must trace the ONNX scan.
     return _opaque(found) if "torch._dynamo" in sys.modules and backend != ONNX else found
 
 
@@ -275,7 +275,7 @@ def _check_rank(name, tensor, rank, shape):
 
 
 def _check(expected):
-    """Refuse tensors of another shape, kind or device than expected; a letter stands for any size above 0."""
+    """Refuse tensors of another shape, type or device than expected; a letter stands for any size above 0."""
     first_name, (first, _) = next(iter(expected.items()))
     for name, (tensor, shape) in expected.items():
         if tensor is None:

@@ -1,4 +1,4 @@
-"""The scan of SS2D in operators that ONNX has.
+"""The scan of SS2D in operators that ONNX has, the backend ``onnx``.
 
 A recurrence ``h[t] = a[t] h[t-1] + b[t]`` of one state is composed of affine maps, and composition is associative. The
 sequence is split into about sqrt(L) blocks: all blocks run their steps side by side, as if each began with 0, together
@@ -6,7 +6,7 @@ with the product of their decays; what enters each block is the same kind of rec
 is one ONNX ``Scan`` of about sqrt(L) steps instead of L. Products of decays, which lie between 0 and 1, can only
 vanish: nothing is divided and no logarithm taken, so it is as stable as the step-by-step definition.
 
-Cost: three passes over the arrays in place of one. ``benchmarks/onnx_speed.py`` measures it.
+Cost: three passes over the arrays instead of one. ``benchmarks/onnx_speed.py`` measures it.
 """
 
 import math
@@ -42,7 +42,7 @@ def linear_recurrence(decay, value):
     if missing:  # zeros at the end change nothing before them
         zeros = torch.zeros_like(decay[:1]).expand(missing, *decay.shape[1:])
         decay, value = torch.cat([decay, zeros]), torch.cat([value, zeros])
-    # (size, blocks, ...): step t of every block lies together.
+    # (size, blocks, ...): step t of all blocks is contiguous.
     decay, value = (part.unflatten(0, (blocks, size)).transpose(0, 1) for part in (decay, value))
     states, products = _run(decay, value)
     ends, _ = _run(products[-1], states[-1])

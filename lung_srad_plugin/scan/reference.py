@@ -1,10 +1,10 @@
-"""The selective scan and its two-dimensional form, written from their definitions: slow, short, and what is right.
+"""The selective scan and its two-dimensional form, written from their definitions: the slow reference of all backends.
 
 Symbols, as in Mamba (Gu and Dao 2023, arXiv 2312.00752): the state ``h`` (N numbers a channel) follows
 ``h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t]`` and is read as ``y[t] = C[t] . h[t] + D u[t]``. ``delta`` is the
-step size, ``A`` the decay, ``B`` and ``C`` say what is written and read, and ``D`` passes the input on.
+step size, ``A`` the decay, ``B`` and ``C`` weight what is written and read, and ``D`` passes the input on.
 
-VMamba (Liu et al. 2024, arXiv 2401.10166) scans a map along four traversals and adds up what they give.
+VMamba (Liu et al. 2024, arXiv 2401.10166) scans a map along four traversals and adds up their outputs.
 """
 
 from functools import reduce
@@ -111,9 +111,9 @@ def cross_scan_reference(x, delta, B, C, A, D, delta_bias):
             delta_bias[k],
             delta_softplus=True,
         )
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order), device=x.device)
-        total = total + y.mT[:, place]
+        step_of_position = torch.empty_like(order)
+        step_of_position[order] = torch.arange(len(order), device=x.device)
+        total = total + y.mT[:, step_of_position]
     return total.view(x.shape).to(x.dtype)
 
 

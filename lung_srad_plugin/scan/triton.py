@@ -16,7 +16,7 @@ from lung_srad_plugin.errors import LungSRADError
 
 TILE = 64
 CHANNELS = 16
-# Compiled once for all of these; whether ``channels`` is a multiple of 16 is worth knowing.
+# Triton compiles once for all values of these. Not of ``channels``: where it is a multiple of 16, loads are faster.
 _SIZES = ("batch", "height", "width", "states", "traversals")
 
 
@@ -163,8 +163,8 @@ def _forward(
         vector = ((base + p) * traversals + k) * states + n
         B_t = tl.load(B + vector, mask=exists, other=0.0).to(tl.float32)
         C_t = tl.load(C + vector, mask=exists, other=0.0).to(tl.float32)
-        place = (base + p)[:, None] * channels + c[None, :]
-        x_t = tl.load(x + place, mask=valid, other=0.0).to(tl.float32)
+        offset = (base + p)[:, None] * channels + c[None, :]
+        x_t = tl.load(x + offset, mask=valid, other=0.0).to(tl.float32)
         dt = _raw_steps(delta, base, p, k, traversals, channels, c, valid, bias_c)
         if SOFTPLUS:
             dt = _softplus(dt)
@@ -172,7 +172,7 @@ def _forward(
         a, state = tl.associative_scan((a, dt * x_t * B_t[:, None]), 0, _then)
         state = a * h[None, :] + state
         part = scan.to(tl.int64) * batch * length * channels
-        tl.store(y + part + place, state * C_t[:, None], mask=valid)
+        tl.store(y + part + offset, state * C_t[:, None], mask=valid)
         h = _row(state, TILE - 1, TILE)
 
 
@@ -204,9 +204,9 @@ def _backward(
         vector = ((base + p) * traversals + k) * states + n
         B_t = tl.load(B + vector, mask=exists, other=0.0).to(tl.float32)
         C_t = tl.load(C + vector, mask=exists, other=0.0).to(tl.float32)
-        place = (base + p)[:, None] * channels + c[None, :]
-        x_t = tl.load(x + place, mask=valid, other=0.0).to(tl.float32)
-        dy_t = tl.load(dy + place, mask=valid, other=0.0).to(tl.float32)
+        offset = (base + p)[:, None] * channels + c[None, :]
+        x_t = tl.load(x + offset, mask=valid, other=0.0).to(tl.float32)
+        dy_t = tl.load(dy + offset, mask=valid, other=0.0).to(tl.float32)
         raw = _raw_steps(delta, base, p, k, traversals, channels, c, valid, bias_c)
         dt = raw
         if SOFTPLUS:
@@ -217,8 +217,8 @@ def _backward(
         later = (rows > 0) & exists
         p_before = _position(tl.maximum(t - 1, 0), k, height, width)
         use = later[:, None] & inside[None, :]
-        place_before = (base + p_before)[:, None] * channels + c[None, :]
-        x_before = tl.load(x + place_before, mask=use, other=0.0).to(tl.float32)
+        offset_before = (base + p_before)[:, None] * channels + c[None, :]
+        x_before = tl.load(x + offset_before, mask=use, other=0.0).to(tl.float32)
         B_before = tl.load(B + ((base + p_before) * traversals + k) * states + n, mask=later, other=0.0).to(tl.float32)
         dt_before = _raw_steps(delta, base, p_before, k, traversals, channels, c, use, bias_c)
         if SOFTPLUS:
@@ -248,7 +248,7 @@ def _backward(
             to_raw = to_raw * _sigmoid(raw)
         dA_c += tl.sum(tl.where(valid, to_exponent * dt, 0.0), axis=0)
         part = scan.to(tl.int64) * batch * length * channels
-        tl.store(dx + part + place, to_written * dt, mask=valid)
+        tl.store(dx + part + offset, to_written * dt, mask=valid)
         part = n.to(tl.int64) * batch * length * traversals * channels
         tl.store(ddelta + part + ((base + p)[:, None] * traversals + k) * channels + c[None, :], to_raw, mask=valid)
         part = block.to(tl.int64) * batch * length * traversals * states

@@ -1,4 +1,4 @@
-"""What a number depends on besides data and settings: commit, package versions, machine."""
+"""Provenance of results: commit, package versions, memory, checksums of files."""
 
 import hashlib
 import platform
@@ -11,7 +11,7 @@ PACKAGES = ("lung-srad", "speechbrain", "torch", "torchaudio", "numpy", "numba",
 
 
 def package_versions():
-    """Return the versions of what computes here, by package name; what is not installed is left out.
+    """Return the versions of the packages that results depend on, by name, without those that are not installed.
 
     Example
     -------
@@ -50,7 +50,7 @@ def peak_memory_megabytes(device):
     Returns
     -------
     int or None
-        None where the system does not tell.
+        None on systems that do not report it.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""Both public layouts load; whatever does not fit is refused by name, with nothing changed."""
+"""Both public layouts of DASS weights load; files that do not fit are refused with names, and nothing is changed."""
 
 import copy
 import json
@@ -79,26 +79,26 @@ def test_public_files_load_to_the_same_weights(golden):
 
 
 @pytest.mark.parametrize("size", ["small", "medium"])
-def test_released_names_are_asked_for(golden, size):
+def test_names_and_shapes_of_the_released_file(golden, size):
     released = json.loads((golden / "released_checkpoint_keys.json").read_text())[size]
     with torch.device("meta"):
         encoder, head = getattr(DASSEncoder, size)(), torch.nn.Linear(768, 527)
     named = encoder.state_dict() | {f"head.{name}": value for name, value in head.state_dict().items()}
-    asked = {
+    expected = {
         file_name(name, "released"): list(file_shape(name, value.shape, "released")) for name, value in named.items()
     }
-    assert asked == released
+    assert expected == released
 
 
-def test_hub_names_are_asked_for(golden):
+def test_names_and_shapes_of_the_file_of_the_hub(golden):
     encoder, head = tiny(), torch.nn.Linear(128, 4)
     named = encoder.state_dict() | {f"head.{name}": value for name, value in head.state_dict().items()}
-    asked = {file_name(name, "hub"): file_shape(name, value.shape, "hub") for name, value in named.items()}
+    expected = {file_name(name, "hub"): file_shape(name, value.shape, "hub") for name, value in named.items()}
     stored = load_file(golden / "hub_layout_11.safetensors")
-    assert asked == {name: tuple(value.shape) for name, value in stored.items()}
+    assert expected == {name: tuple(value.shape) for name, value in stored.items()}
 
 
-def test_weights_and_head_come_back(file, source):
+def test_weights_and_head_are_loaded(file, source):
     encoder, head = DASSEncoder([1, 3], [16, 32]).eval(), torch.nn.Linear(32, 5)
     assert load_dass_checkpoint(str(file), encoder, head) is encoder
     for ours, theirs in zip((encoder, head), source, strict=True):
@@ -133,7 +133,7 @@ def refused(file, message, encoder=None, head=None):
     return str(caught.value)
 
 
-def test_missing_names_are_told(file, layout):
+def test_missing_names_are_listed(file, layout):
     gone = file_name("layers.1.blocks.2.op.x_proj_weight", layout), file_name("norm.bias", layout)
     edit(file, lambda stored: [stored.pop(name) for name in gone])
     message = refused(file, "missing: ")
@@ -141,7 +141,7 @@ def test_missing_names_are_told(file, layout):
     assert "unexpected" not in message
 
 
-def test_unexpected_names_are_told(file):
+def test_unexpected_names_are_listed(file):
     edit(file, lambda stored: stored.update({"module.v.gate.weight": torch.zeros(1), "dass.gate": torch.zeros(1)}))
     message = refused(file, "unexpected: ")
     assert "module.v.gate.weight" in message
@@ -149,7 +149,7 @@ def test_unexpected_names_are_told(file):
     assert "missing" not in message
 
 
-def test_misshapen_names_are_told(file, layout):
+def test_misshapen_names_are_listed(file, layout):
     name = file_name("layers.0.blocks.0.op.dt_projs_weight", layout)
     edit(file, lambda stored: stored.update({name: torch.zeros(3, 7)}))
     message = refused(file, "of another shape: ")
@@ -157,7 +157,7 @@ def test_misshapen_names_are_told(file, layout):
     assert f"{name} (3, 7) instead of {expected}" in message
 
 
-def test_all_problems_are_told_at_once(file, layout):
+def test_all_problems_are_listed_at_once(file, layout):
     def change(stored):
         stored["more"] = torch.zeros(1)
         del stored[file_name("norm.bias", layout)]
@@ -181,7 +181,7 @@ def test_head_of_another_size_is_refused_before_anything_is_loaded(file, layout)
     assert f"{file_name('head.weight', layout)} (5, 32) instead of (4, 32)" in message
 
 
-def test_file_without_head_is_refused_where_one_is_asked_for(file):
+def test_file_without_head_is_refused_where_a_head_is_given(file):
     edit(file, lambda stored: [stored.pop(name) for name in list(stored) if ".head." in name or name[:5] == "head."])
     refused(file, r"missing: \S*head.weight, \S*head.bias", head=torch.nn.Linear(32, 5))
 

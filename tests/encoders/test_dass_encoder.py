@@ -1,4 +1,4 @@
-"""The encoder against the public reference implementation, and what surrounds rely on: shapes, layout, precision."""
+"""DASS against the public reference implementation, and its shapes, memory layout and precision."""
 
 import copy
 import json
@@ -59,7 +59,7 @@ def reference(request, golden):
     return {name.removeprefix("out/"): theirs[name] for name in theirs if name.startswith("out/")}, ours
 
 
-def test_outputs_are_those_of_the_reference(reference):
+def test_outputs_equal_the_reference(reference):
     theirs, ours = reference
     outputs = [name for name in theirs if not name.startswith("grad")]
     assert len(outputs) == 10
@@ -68,7 +68,7 @@ def test_outputs_are_those_of_the_reference(reference):
         assert_close(ours[name].detach(), theirs[name], relative=1e-4)
 
 
-def test_gradients_are_those_of_the_reference(reference):
+def test_gradients_equal_the_reference(reference):
     theirs, ours = reference
     gradients = [name for name in theirs if name.startswith("grad")]
     assert len(gradients) == 7
@@ -117,7 +117,7 @@ def test_pooling_is_the_mean_over_all_positions(encoder, feats):
     torch.testing.assert_close(encoder(feats)[:, 0], normed.mean((1, 2)), rtol=1e-5, atol=1e-6)
 
 
-def test_clips_do_not_see_each_other(encoder, feats):
+def test_clips_are_independent(encoder, feats):
     torch.testing.assert_close(encoder(feats)[1:], encoder(feats[1:]), rtol=1e-5, atol=1e-6)
 
 
@@ -131,14 +131,14 @@ def test_maps_stay_channels_last(encoder, feats):
     assert all(is_channels_last(x) for x in maps)
 
 
-def test_any_layout_is_understood(encoder, feats):
+def test_any_memory_layout_is_accepted(encoder, feats):
     x = encoder.embed(feats)
     torch.testing.assert_close(encoder.encode(x.contiguous()), encoder.encode(x), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(encoder(feats.mT.contiguous().mT), encoder(feats))
 
 
 @pytest.mark.parametrize("hidden_bytes", [1, 5 * 64 * 4, 2**30])
-def test_mlp_in_parts_is_the_whole(monkeypatch, hidden_bytes):
+def test_mlp_in_parts_equals_the_whole(monkeypatch, hidden_bytes):
     monkeypatch.setattr(block, "_HIDDEN_BYTES", hidden_bytes)
     torch.manual_seed(0)
     mlp, x = MLP(16, hidden=64), torch.randn(2, 16, 3, 7).to(memory_format=torch.channels_last)
@@ -150,7 +150,7 @@ def test_mlp_in_parts_is_the_whole(monkeypatch, hidden_bytes):
 
 
 @pytest.mark.parametrize("d_state", [1, 3])
-def test_ss2d_is_its_definition(d_state):
+def test_ss2d_equals_its_definition(d_state):
     """The layer against steps written one position and one direction at a time."""
     torch.manual_seed(0)
     layer = SS2D(16, d_state=d_state)

@@ -1,4 +1,4 @@
-"""The fused products of the encoder against the same layers in fp64, one call after another."""
+"""The fused calls of the encoder against the same layers in fp64, one call after another."""
 
 from copy import deepcopy
 
@@ -30,14 +30,14 @@ def cases(dtype=torch.float32):
     ]
 
 
-def right(product, layer, x):
+def in_fp64(product, layer, x):
     return DEFINITIONS[product](deepcopy(layer).double(), x.double())
 
 
 @pytest.mark.parametrize(("product", "layer", "x"), cases())
 @torch.no_grad()
 def test_equal_to_the_definition_in_fp64(product, layer, x):
-    torch.testing.assert_close(product(layer, x).double(), right(product, layer, x), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(product(layer, x).double(), in_fp64(product, layer, x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("product", "layer", "x"), cases())
@@ -45,7 +45,7 @@ def test_equal_to_the_definition_in_fp64(product, layer, x):
 def test_under_autocast_the_answer_is_bf16(product, layer, x):
     with torch.autocast("cpu", torch.bfloat16):
         ours = product(layer, x)
-    exact = right(product, layer, x)
+    exact = in_fp64(product, layer, x)
     assert ours.dtype == torch.bfloat16
     assert (ours.double() - exact).abs().max() < 0.02 * exact.abs().max()
 
@@ -67,7 +67,7 @@ def test_gradients_are_torchs(product, layer, x):
 @pytest.mark.parametrize(("product", "layer", "x"), cases(torch.float64))
 @torch.no_grad()
 def test_fp64_takes_the_plain_calls(product, layer, x):
-    assert torch.equal(product(layer, x), right(product, layer, x))
+    assert torch.equal(product(layer, x), in_fp64(product, layer, x))
 
 
 @pytest.mark.parametrize(("product", "layer", "x"), cases())
@@ -89,7 +89,7 @@ def test_a_map_stays_channels_last():
     assert conv_silu(layer, image).stride() == image.stride()
 
 
-def test_a_block_answers_alike_with_and_without_gradients():
+def test_a_block_computes_the_same_with_and_without_gradients():
     torch.manual_seed(0)
     block, x = Block(16).eval(), torch.randn(2, 16, 4, 6).to(memory_format=torch.channels_last)
     with torch.no_grad():

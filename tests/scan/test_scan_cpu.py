@@ -86,10 +86,10 @@ def test_extreme_steps(value):
     delta = (delta * 0 + value).detach().requires_grad_()
     inputs = [x, delta, B, C, A, (D * 0).detach().requires_grad_(), (bias * 0).detach().requires_grad_()]
     ours = output_and_gradients(cross_scan, inputs)
-    right = output_and_gradients(cross_scan_reference, in_fp64(inputs))
-    for our, theirs in zip(ours, right, strict=True):
+    expected = output_and_gradients(cross_scan_reference, in_fp64(inputs))
+    for our, theirs in zip(ours, expected, strict=True):
         assert our.isfinite().all()
-        # A decay stops at 2**-126, the smallest normal number of fp32, where fp64 goes on to 0.
+        # A decay stops at 2**-126, the smallest normal number of fp32, where fp64 continues to 0.
         assert (our - theirs).norm() <= 2e-5 * theirs.norm() + 1e-25
 
 
@@ -123,9 +123,9 @@ def test_nan_in_nan_out(argument):
     inputs = [value.detach() for value in map_inputs(channels=2 * LANES)]
     inputs[argument].view(-1)[0] = math.nan
     y = cross_scan(*inputs)
-    right = cross_scan_reference(*inputs)
+    expected = cross_scan_reference(*inputs)
     assert y.isnan().any()
-    assert (y.isnan() == right.isnan()).all()
+    assert (y.isnan() == expected.isnan()).all()
 
 
 def test_inputs_need_not_be_contiguous():
@@ -139,8 +139,8 @@ def test_inputs_need_not_be_contiguous():
 def test_gradient_may_be_expanded_from_one_number():
     inputs = map_inputs(channels=LANES)
     (ours,) = torch.autograd.grad(cross_scan(*inputs).sum(), inputs[0])
-    (right,) = torch.autograd.grad(cross_scan_reference(*inputs).sum(), inputs[0])
-    torch.testing.assert_close(ours, right)
+    (expected,) = torch.autograd.grad(cross_scan_reference(*inputs).sum(), inputs[0])
+    torch.testing.assert_close(ours, expected)
 
 
 @pytest.mark.parametrize("rank", [1, 6, LANES + 3])
@@ -156,7 +156,7 @@ def test_projected_steps_equal_projecting_first(rank):
     assert_equal_to_reference(cross_scan_projected, project_first, [x, dt, weight, B, C, A, D, bias])
 
 
-def test_same_result_again_and_with_any_number_of_threads():
+def test_results_are_the_same_with_any_number_of_threads():
     inputs = map_inputs(batch=2, height=6, width=7, channels=5 * LANES)
     first = output_and_gradients(cross_scan, inputs)
     threads = torch.get_num_threads()
@@ -174,8 +174,8 @@ def test_same_result_again_and_with_any_number_of_threads():
 def test_half_precision_inputs_are_scanned_in_fp32(dtype):
     inputs = [value.detach().to(dtype).requires_grad_() for value in map_inputs(height=8, width=8, channels=LANES)]
     ours = output_and_gradients(cross_scan, inputs)
-    right = output_and_gradients(cross_scan_reference, [value.detach().float().requires_grad_() for value in inputs])
-    for our, theirs in zip(ours, right, strict=True):
+    expected = output_and_gradients(cross_scan_reference, [value.detach().float().requires_grad_() for value in inputs])
+    for our, theirs in zip(ours, expected, strict=True):
         assert our.dtype == dtype
         # Only the result, and the gradient it is given, are rounded to the narrow type.
         assert (our.float() - theirs).norm() <= 2 * torch.finfo(dtype).eps * theirs.norm()
@@ -192,7 +192,7 @@ def test_bf16_is_read_and_rounded_as_torch_does():
     assert torch.equal(cross_scan(*halves).nan_to_num(nan=7), exact.bfloat16().nan_to_num(nan=7))
 
 
-def test_only_what_needs_a_gradient_gets_one():
+def test_only_inputs_that_need_a_gradient_get_one():
     inputs = [value.detach() for value in map_inputs()]
     inputs[4].requires_grad_()
     cross_scan(*inputs).sum().backward()
@@ -216,7 +216,7 @@ def test_fp64_is_computed_in_fp64():
 
 
 @pytest.mark.parametrize("scanned_before", [False, True])
-def test_torch_compile_leaves_the_scan_alone(scanned_before):
+def test_torch_compile_does_not_trace_into_the_scan(scanned_before):
     inputs = map_inputs(channels=LANES)
 
     def double(*values):
@@ -229,8 +229,8 @@ def test_torch_compile_leaves_the_scan_alone(scanned_before):
         assert torch.equal(one, other)
 
 
-def test_kernels_are_compiled_once_and_after_a_change_in_any_file_again(tmp_path):
-    """An updated package must not run what was compiled from the one before it, which numba keeps beside it."""
+def test_kernels_are_compiled_again_after_a_change_in_any_file(tmp_path):
+    """An updated package must not run what numba compiled from the version before it."""
     package = Path(lung_srad_plugin.__file__).parent
     shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     program = (

@@ -109,7 +109,7 @@ def test_a_size_of_zero_is_refused():
         selective_scan(*sequence_inputs(length=0))
 
 
-def test_whole_and_complex_numbers_are_refused():
+def test_integers_and_complex_numbers_are_refused():
     inputs = [value.detach() for value in map_inputs()]
     for kind in (torch.int64, torch.complex64):
         wrong = [*inputs[:4], inputs[4].to(kind), *inputs[5:]]

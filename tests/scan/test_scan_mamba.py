@@ -1,4 +1,4 @@
-"""What is handed to ``mamba_ssm``'s kernel, and what is made of its answer; the definition is in the kernel's place."""
+"""Arguments and results of ``mamba_ssm``'s kernel, with the definition in its place."""
 
 import sys
 from types import ModuleType
@@ -13,7 +13,7 @@ from lung_srad_plugin.scan.reference import cross_scan_reference, selective_scan
 
 
 def selective_scan_fn(u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False):
-    """The definition, which asks for what ``selective_scan.cpp`` of mamba_ssm 2.3 checks."""
+    """The definition, with the checks of ``selective_scan.cpp`` of mamba_ssm 2.3."""
     assert z is None
     assert u.dtype in (torch.float32, torch.float16, torch.bfloat16)
     for value in (delta, B, C):
@@ -56,7 +56,7 @@ def test_sequence_without_skip_and_bias():
     torch.testing.assert_close(y, selective_scan_reference(u, delta.abs(), A, B, C))
 
 
-def test_a_bf16_map_comes_back_in_bf16_and_is_added_up_in_fp32():
+def test_a_bf16_map_stays_bf16_and_is_summed_in_fp32():
     inputs = [value.detach().bfloat16() for value in map_inputs(height=4, width=6)]
     y = cross_scan_mamba(*inputs)
     exact = cross_scan_reference(*in_fp64(inputs))

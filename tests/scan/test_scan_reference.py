@@ -5,7 +5,7 @@ import torch
 from lung_srad_plugin.scan.reference import cross_scan_reference, selective_scan_reference, traversals
 
 
-def test_three_steps_worked_out_by_hand():
+def test_three_steps_computed_by_hand():
     # One channel, one state, A = -log 2, so that a step of delta halves the state delta times.
     u = torch.tensor([[[1.0, 2.0, -1.0]]])
     delta = torch.tensor([[[1.0, 2.0, 1.0]]])
@@ -19,7 +19,7 @@ def test_three_steps_worked_out_by_hand():
     torch.testing.assert_close(y, torch.tensor([[[3.5, 10.5, -0.875]]]))
 
 
-def test_bias_and_softplus_come_before_everything_else():
+def test_bias_and_softplus_come_first():
     u, A = torch.tensor([[[1.0]]]), torch.tensor([[-1.0]])
     one = torch.ones(1, 1, 1)
     # softplus(1 - 1) = log 2
@@ -37,7 +37,7 @@ def test_states_add_up_and_groups_keep_their_channels():
     torch.testing.assert_close(y, torch.tensor([[[3.0], [20.0]]]))
 
 
-def test_the_four_traversals_of_a_map_worked_out_by_hand():
+def test_the_four_traversals_of_a_map_computed_by_hand():
     # Without decay and with steps of 1 each output is the sum of what has been visited so far.
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])[None, :, :, None]
     ones = torch.ones(1, 2, 3, 4, 1)

@@ -1,4 +1,4 @@
-"""The Triton kernels: in Triton's interpreter on a CPU, in a process of their own, and on a GPU where there is one."""
+"""The Triton kernels: in Triton's interpreter on a CPU, in a separate process, and on a GPU where there is one."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def run_interpreted():
     from lung_srad_plugin.scan import triton as kernels
 
     torch.set_num_threads(1)
-    # Small tiles, so that a small map has several of them: the interpreter takes its time.
+    # Small tiles, so that a small map has several of them: the interpreter is slow.
     kernels.TILE = kernels.CHANNELS = 4
 
     def over_maps(*inputs):
@@ -44,8 +44,8 @@ def run_interpreted():
     assert_equal_to_reference(over_maps, cross_scan_reference, extreme)
 
     narrow = [value.detach().bfloat16() for value in map_inputs(height=2, width=3)]
-    right = cross_scan_reference(*(value.float() for value in narrow))
-    assert (over_maps(*narrow).float() - right).norm() <= torch.finfo(torch.bfloat16).eps * right.norm()
+    expected = cross_scan_reference(*(value.float() for value in narrow))
+    assert (over_maps(*narrow).float() - expected).norm() <= torch.finfo(torch.bfloat16).eps * expected.norm()
 
     inputs = map_inputs(height=2, width=3)
     first, again = output_and_gradients(over_maps, inputs), output_and_gradients(over_maps, inputs)
@@ -71,7 +71,7 @@ def test_interpreted_kernels_equal_the_reference():
 
 
 @pytest.mark.parametrize("kernel", ["_forward", "_backward"])
-def test_kernels_compile_for_gpus_that_are_not_here(kernel):
+def test_kernels_compile_without_a_gpu(kernel):
     from triton import compile as compile_kernel
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource

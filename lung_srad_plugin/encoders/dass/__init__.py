@@ -1,4 +1,4 @@
 """DASS, the distilled audio state-space encoder (VMamba over log-mel spectrograms), and its published weights.
 
-Nothing outside this folder relies on how DASS is built inside.
+Code outside this folder uses the methods of ``encoders.base.Encoder`` and not how DASS is built inside.
 """

@@ -9,8 +9,8 @@ import torch
 from lung_srad_plugin.encoders.dass.fused_ops import linear, linear_gelu
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 
-# The hidden layer of an MLP is the largest tensor of all. Without gradients nobody keeps it, so a CPU makes this much
-# of it at a time, which stays in cache; above 32 MiB the C library would also ask the system for new pages each time.
+# The hidden layer of an MLP is the largest tensor of all. Where no gradients are needed, a CPU computes this many bytes
+# of it at a time, which stay in cache; above 32 MiB the C library would also request new pages for every tensor.
 _HIDDEN_BYTES = 8 * 2**20
 
 
@@ -28,10 +28,10 @@ class ChannelNorm(torch.nn.LayerNorm):
 
 
 NORMS = {"layer": ChannelNorm, "batch": torch.nn.BatchNorm2d}
-"""What normalises the maps between the layers, by its name in an experiment.
+"""The layers that normalise maps, by their name in an experiment.
 
 LayerNorm, as in the released weights, compares the channels of one position only, so it removes how strong that
-position is beside its neighbours. BatchNorm keeps that; small encoders learn far sooner with it from random weights.
+position is compared with others. BatchNorm keeps that; small encoders learn far sooner with it from random weights.
 """
 
 
@@ -52,13 +52,13 @@ class MLP(torch.nn.Module):
     def forward(self, x):
         x = x.permute(0, 2, 3, 1)
         if torch.is_grad_enabled() or x.device.type != "cpu" or torch.compiler.is_compiling():
-            y = self.at_each(x)
+            y = self.per_position(x)
         else:
             rows = max(1, _HIDDEN_BYTES // (self.fc1.out_features * x.element_size()))
-            y = torch.cat([self.at_each(part) for part in x.flatten(0, 2).split(rows)]).view(x.shape)
+            y = torch.cat([self.per_position(part) for part in x.flatten(0, 2).split(rows)]).view(x.shape)
         return y.permute(0, 3, 1, 2)
 
-    def at_each(self, x):
+    def per_position(self, x):
         """Apply the layers to the last axis of x (..., C)."""
         return linear(self.fc2, linear_gelu(self.fc1, x))
 

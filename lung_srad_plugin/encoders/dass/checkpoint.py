@@ -26,7 +26,7 @@ _SHOWN = 8
 
 
 def load_dass_checkpoint(path, encoder, head=None):
-    """Fill an encoder, and a linear head if given, with public DASS weights.
+    """Load public DASS weights into an encoder, and into a linear head where one is given.
 
     Nothing is changed unless everything fits: each weight of the encoder is in the file with the right shape, and the
     file has no other. The file's head is ignored where ``head`` is None.
@@ -39,7 +39,7 @@ def load_dass_checkpoint(path, encoder, head=None):
     encoder : DASSEncoder
         Of the sizes of the file; smoothed blocks make no difference.
     head : torch.nn.Linear or None
-        (D, classes of the file), to be filled as well.
+        (D, classes of the file), loaded as well.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def _read(path):
 
             return load_file(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken file shows itself as any of a dozen exceptions
+    except Exception as error:  # a broken file raises any of a dozen exceptions
         kind = "safetensors" if path.suffix == ".safetensors" else "torch"
         raise LungSRADError(
             f"DASS weights {path} are not a readable {kind} file ({type(error).__name__}); download it again"

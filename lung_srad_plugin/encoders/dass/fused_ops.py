@@ -1,8 +1,8 @@
-"""The products of the encoder with the function that follows them.
+"""Linear layers and convolutions together with the activation function that follows them.
 
-Without gradients a CPU computes both in one call of oneDNN, torch's own library: what lies between them is then neither
-written nor read. With gradients, on other devices, in other types and under ``torch.compile`` or export they are the
-plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
+Without gradients a CPU computes both in one call of oneDNN, which comes with torch: the values between them are then
+neither written nor read. With gradients, on other devices, in other types and under ``torch.compile`` or export they
+are the plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
 """
 
 from functools import cache
@@ -57,7 +57,7 @@ def _linear(dtype, layer, x, function, algorithm):
 
 
 def _fused_type(x):
-    """Return the type to compute in, autocast's where it is on, or None where the fused calls cannot serve."""
+    """Return the type to compute in, autocast's where it is on, or None where the fused calls cannot be used."""
     if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return None
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype

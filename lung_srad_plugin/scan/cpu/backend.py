@@ -1,4 +1,4 @@
-"""The scan on a CPU, compiled by numba for the processor at hand."""
+"""The scan on a CPU: torch tensors in and out, computed by numba's kernels."""
 
 import logging
 from contextlib import nullcontext
@@ -27,14 +27,14 @@ except RuntimeError as error:
 
 logger = logging.getLogger(__name__)
 
-# Groups of channels that the backward pass takes at once, for each clip: few, since each has its own part of the
-# gradients that sum over channels; a constant, since results must not depend on the machine.
+# Groups of channels that the backward pass computes at once, for each clip. Few, since each group needs memory for its
+# own part of the gradients that sum over channels; constant, since results must not depend on the machine.
 _GROUPS = 4
 _ONE_CALL = Lock()
 
 
 class _Notice(event.Listener):
-    """Says that a kernel is being compiled, since that takes seconds and numba itself is silent."""
+    """Logs that a kernel is being compiled, since that takes seconds and numba itself logs nothing."""
 
     kernels = (cpu_forward.forward, cpu_backward.backward, cpu_order.to_scan_order, cpu_order.to_map_order)
 
@@ -86,7 +86,7 @@ def _cross(x, steps, weight, B, C, A, D, bias):
 
 
 def _scan(x, steps, weight, B, C, A, D, bias, use_softplus, order):
-    """``_Scan`` for any number of channels: it wants whole vectors."""
+    """Call ``_Scan``, which takes whole vectors of channels, for any number of channels."""
     channels = x.shape[-1]
     missing = -channels % LANES
     if missing:
@@ -160,12 +160,12 @@ class _Scan(torch.autograd.Function):
 
 
 def _slices(tasks, maps, length, like):
-    """Room for each thread to work on one vector of channels of so many maps."""
+    """Buffers in which each thread works on one vector of channels, of so many maps."""
     return like.new_empty(min(tasks, torch.get_num_threads()), maps, length, LANES)
 
 
 def _readable(value, wide):
-    """Turn what the kernels cannot read into the type they compute in."""
+    """Convert to the type that the kernels compute in, unless they can read the value as it is."""
     return value if value.dtype == torch.bfloat16 and wide == torch.float32 else value.to(wide)
 
 
@@ -190,8 +190,8 @@ def _run(kernel, *arguments):
     threads = torch.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     if torch.get_num_threads() != threads:
-        # Where numba and torch share one OpenMP, numba's start sets the number of threads of both.
+        # Where numba and torch share one OpenMP, numba's first call sets the number of threads of both.
         torch.set_num_threads(threads)
-    # Numba's own pool, its last resort where there is no OpenMP, ends the process when two threads call it at once.
+    # Numba's own pool, which it uses where there is no OpenMP, ends the process when two threads call it at once.
     with _ONE_CALL if numba.threading_layer() == "workqueue" else nullcontext():
         kernel(*map(_as_numpy, arguments))

@@ -13,32 +13,32 @@ from lung_srad_plugin.scan.cpu.vectors import LANES, fma, load, number, row_tota
 def _transpose(weight_here):
     """(r, LANES) -> (LANES, r, made up to whole vectors with zeros)."""
     rank = weight_here.shape[0]
-    turned = np.zeros((LANES, -(-rank // LANES) * LANES), weight_here.dtype)
+    transposed = np.zeros((LANES, -(-rank // LANES) * LANES), weight_here.dtype)
     for j in range(rank):
         for lane in range(LANES):
-            turned[lane, j] = weight_here[j, lane]
-    return turned
+            transposed[lane, j] = weight_here[j, lane]
+    return transposed
 
 
 @njit
 def _add_row_totals(sums, rows, group, b, k, n, start, count):
     """Add the sum over channels of each step of a chunk, ``rows`` (CHUNK, LANES), to ``sums`` (group, b, k, n, t)."""
     for i in range(0, count, LANES):
-        place = (group, b, k, n, start + i)
-        store(sums, place, load(sums, place) + row_totals(rows, i))
+        index = (group, b, k, n, start + i)
+        store(sums, index, load(sums, index) + row_totals(rows, i))
 
 
 @njit
-def _add_to_projections(dsteps, to_raw, turned, group, b, k, start, count):
+def _add_to_projections(dsteps, to_raw, transposed, group, b, k, start, count):
     """Add this block's part of the gradient of the projections: ``to_raw`` (step, c) times the weights (c, r)."""
     fours = count - count % 4
-    for j in range(0, turned.shape[1], LANES):
+    for j in range(0, transposed.shape[1], LANES):
         for i in range(0, fours, 4):
             t = start + i
             sum_0, sum_1 = load(dsteps, (group, b, k, t, j)), load(dsteps, (group, b, k, t + 1, j))
             sum_2, sum_3 = load(dsteps, (group, b, k, t + 2, j)), load(dsteps, (group, b, k, t + 3, j))
             for lane in range(LANES):
-                row = load(turned, (lane, j))
+                row = load(transposed, (lane, j))
                 sum_0 = fma(row, number(to_raw, (i, lane)), sum_0)
                 sum_1 = fma(row, number(to_raw, (i + 1, lane)), sum_1)
                 sum_2 = fma(row, number(to_raw, (i + 2, lane)), sum_2)
@@ -48,11 +48,11 @@ def _add_to_projections(dsteps, to_raw, turned, group, b, k, start, count):
             store(dsteps, (group, b, k, t + 2, j), sum_2)
             store(dsteps, (group, b, k, t + 3, j), sum_3)
         for i in range(fours, count):
-            place = (group, b, k, start + i, j)
-            total = load(dsteps, place)
+            index = (group, b, k, start + i, j)
+            total = load(dsteps, index)
             for lane in range(LANES):
-                total = fma(load(turned, (lane, j)), number(to_raw, (i, lane)), total)
-            store(dsteps, place, total)
+                total = fma(load(transposed, (lane, j)), number(to_raw, (i, lane)), total)
+            store(dsteps, index, total)
 
 
 @njit
@@ -110,7 +110,7 @@ def _backward_task(
     for k in range(traversals):
         carried[:] = 0
         weight_here = gather_weight(weight, k, c, bias)
-        turned = _transpose(weight_here)
+        transposed = _transpose(weight_here)
         for chunk in range((length - 1) // CHUNK, -1, -1):
             start = chunk * CHUNK
             count = min(CHUNK, length - start)
@@ -168,7 +168,7 @@ def _backward_task(
                 store(dx_here, (p, 0), fma(to_written_i, load(dt, (i, 0)), load(dx_here, (p, 0))))
             store(dbias, (b, k, c), dbias_k)
             if weight is not None:
-                _add_to_projections(dsteps, raw, turned, group, b, k, start, count)
+                _add_to_projections(dsteps, raw, transposed, group, b, k, start, count)
                 _add_to_weights(dweight, raw, steps, b, k, c, start, count)
     for p in range(length):
         store(dx, (b, p, c), load(dx_here, (p, 0)))

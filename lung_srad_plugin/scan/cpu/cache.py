@@ -1,8 +1,8 @@
-"""What numba's cache of compiled kernels must know: whether any file that a kernel is made from has changed.
+"""A digest of the kernels' source files, by which numba's cache of compiled kernels notices that one has changed.
 
 Numba looks at the file of the kernel itself and at the types of its arguments; the value of a default argument that is
-left out counts as its type. Kernels therefore have ``sources=SOURCES``; without it an updated package would go on
-running code compiled from an older one.
+left out counts as its type. Kernels therefore have ``sources=SOURCES``; without it an updated package would
+run code that was compiled from an older one.
 """
 
 import hashlib

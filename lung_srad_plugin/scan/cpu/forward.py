@@ -1,9 +1,9 @@
 """Numba kernel of the scan: positions by channels, walked in any order, in O(L) memory.
 
-Vectors run over channels, which are neighbours in memory, so that the recurrence needs no parallel prefix sum. A task
-is one clip and one vector of its channels, which is copied out of the map first: traversals along columns jump far in a
-map, and lines of the cache a power of two apart push each other out. No two tasks write the same number, so results do
-not depend on how many threads there are, nor on which does what.
+Vectors run over channels, which are contiguous in memory, so that the recurrence needs no parallel prefix sum. A task
+is one clip and one vector of its channels, which is copied out of the map first: traversals along columns take long
+strides through a map, and cache lines a power of two apart evict each other. No two tasks write the same number, so
+results depend neither on the number of threads nor on which of them computes what.
 
 Shapes: batch b, positions p, traversals k, steps t, states n, channels c (a multiple of ``LANES``), rank r.
 ``order[k, t]`` is the position that traversal ``k`` visits at step ``t``; ``steps``, ``B`` and ``C`` are in that order
@@ -65,7 +65,7 @@ def _forward_task(b, c, x, steps, weight, B, C, A, D, bias, use_softplus, order,
 def forward(x, steps, weight, B, C, A, D, bias, use_softplus, order, y, keep, kept, slices, sources=SOURCES):
     """Scan: fills ``y`` (b, p, c) and, where ``keep``, the state before each chunk, ``kept`` (b, k, chunk, n, c).
 
-    As many tasks run at a time as there are ``slices`` (worker, 2, p, LANES) for them to work in.
+    ``slices`` (worker, 2, p, LANES) are the buffers of the tasks; as many tasks run at a time as there are workers.
     """
     blocks = x.shape[2] // LANES
     tasks = x.shape[0] * blocks

@@ -25,10 +25,10 @@ LOG2E = math.log2(math.e)
 _f = np.float32
 _LOG2E = _f(LOG2E)
 _LOG2E_REST = _f(LOG2E - float(_LOG2E))
-# Adding this to a number rounds it to an integer, which then sits in the low bits.
+# Adding this to a number rounds it to an integer, which is then in the low bits.
 _ROUND = _f(1.5 * 2**23)
 _ZERO, _ONE, _LOWEST, _HIGHEST, _SMALLEST_LOG = _f(0), _f(1), _f(-126), _f(128), _f(-87)
-# 2**r for r in [-1/2, 1/2] to 1e-7, and exactly 1 at 0, lest a long memory grow.
+# 2**r for r in [-1/2, 1/2] to 1e-7, and exactly 1 at 0, so that a state that is kept for long does not grow.
 _P1, _P2, _P3 = _f(0.6931470036506653), _f(0.24022242426872253), _f(0.05550733581185341)
 _P4, _P5 = _f(0.009671512991189957), _f(0.001326472731307149)
 # log(1 + e) / e for e in [0, 1] to 2e-7.

@@ -1,6 +1,6 @@
-"""What belongs to the positions of a map, in the order in which each traversal visits them, and back.
+"""Numba kernels that reorder inputs and gradients of the scan: from map positions to steps of a traversal, and back.
 
-In that order the scan reads and writes memory from one end to the other, whatever the size of the map.
+In the order of steps the scan reads and writes memory from one end to the other, whatever the size of the map.
 """
 
 from numba import njit, prange
@@ -11,7 +11,7 @@ from lung_srad_plugin.scan.cpu.vectors import number
 
 @njit(parallel=True, nogil=True, cache=True)
 def to_scan_order(steps, B, C, order, steps_out, B_out, C_out, sources=SOURCES):
-    """Put by step what is given by position.
+    """Reorder from positions to the steps of each traversal.
 
     Fills ``steps_out`` (b, k, t, r) from ``steps`` (b, p, k, r), ``B_out`` and ``C_out`` (b, k, n, t) from ``B`` and
     ``C`` (b, p, k, n).
@@ -30,7 +30,7 @@ def to_scan_order(steps, B, C, order, steps_out, B_out, C_out, sources=SOURCES):
 
 @njit(parallel=True, nogil=True, cache=True)
 def to_map_order(steps, B, C, order, steps_out, B_out, C_out, sources=SOURCES):
-    """Put by position what is given by step, summed over groups, in their order.
+    """Reorder from steps to positions, and sum over groups, in their order.
 
     Fills ``steps_out`` (b, p, k, r) from ``steps`` (group, b, k, t, r or more), ``B_out`` and ``C_out`` (b, p, k, n)
     from ``B`` and ``C`` (group, b, k, n, t or more).

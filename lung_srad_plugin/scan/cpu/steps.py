@@ -1,7 +1,7 @@
 """Step sizes from their projections, a chunk of steps and a vector of channels at a time.
 
-Step sizes are four times the map, their projections a fraction of it: made where they are needed, they never leave the
-cache.
+Step sizes are four times as large as the map, their projections a fraction of it: computed where they are needed, step
+sizes stay in the cache.
 """
 
 import numpy as np

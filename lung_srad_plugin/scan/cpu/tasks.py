@@ -1,4 +1,4 @@
-"""Tasks for the threads of a kernel: each takes the next when it has done one, lest all wait for the slowest thread."""
+"""Tasks for the threads of a kernel: each takes the next when it is free, so that none waits for the slowest thread."""
 
 from llvmlite import ir
 from numba import types
@@ -7,10 +7,10 @@ from numba.extending import intrinsic
 
 @intrinsic
 def take(typing, counter):
-    """Return ``counter[0]`` (int64) and add one to it, at once: no two threads are given the same."""
+    """Return ``counter[0]`` (int64) and add one to it, atomically: no two threads get the same number."""
 
     def generate(context, builder, signature, arguments):
-        place = context.make_array(counter)(context, builder, arguments[0]).data
-        return builder.atomic_rmw("add", place, ir.Constant(ir.IntType(64), 1), "monotonic")
+        pointer = context.make_array(counter)(context, builder, arguments[0]).data
+        return builder.atomic_rmw("add", pointer, ir.Constant(ir.IntType(64), 1), "monotonic")
 
     return types.int64(counter), generate

@@ -1,7 +1,7 @@
-"""A vector of 16 numbers for numba, so that a kernel says what is held in a register and what is read from memory.
+"""A vector of 16 numbers for numba, so that a kernel states what is in a register and what is read from memory.
 
-Left to itself the compiler turns a loop over channels into vectors or not depending on how many arrays the loop touches
-and how long it is; measured on the scan, that costs a factor of two to four. LLVM fits 16 numbers to any processor: one
+Without it, whether the compiler vectorises a loop over channels depends on how many arrays the loop touches and how
+long it is; on the scan, that costs a factor of two to four. LLVM fits 16 numbers to any processor: one
 register with AVX-512, two with AVX2, four with SSE or NEON.
 
 Numbers may be mixed with vectors in ``+ - * /`` and in ``fma``; they stand for a vector of equal numbers. Neither Numba
@@ -48,7 +48,7 @@ def number(typing, array, index):
 
 @intrinsic
 def load(typing, array, index):
-    """Read ``LANES`` neighbours from ``array[index]`` on; the last axis is contiguous."""
+    """Read ``LANES`` consecutive numbers from ``array[index]`` on; the last axis is contiguous."""
 
     def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature, arguments)
@@ -61,7 +61,7 @@ def load(typing, array, index):
 
 @intrinsic
 def store(typing, array, index, vector):
-    """Write ``LANES`` neighbours from ``array[index]`` on."""
+    """Write ``LANES`` consecutive numbers from ``array[index]`` on."""
 
     def generate(context, builder, signature, arguments):
         pointer = _pointer(context, builder, signature, arguments)
@@ -120,7 +120,7 @@ def minus_absolute(typing, vector):
 
 @intrinsic
 def times_power_of_two(typing, vector, rounded):
-    """``vector`` (fp32) times 2**n, where ``rounded`` is n + 1.5 * 2**23: n then sits in its low bits.
+    """``vector`` (fp32) times 2**n, where ``rounded`` is n + 1.5 * 2**23: n is then in its low bits.
 
     n is added to the exponent, which must stay one of a number: ``vector`` positive, the product not below 2**-126 and
     not above 2**128, which is infinity. NaN stays NaN, since the low bits of those that arithmetic makes are 0.
@@ -153,14 +153,14 @@ def row_totals(typing, rows, first):
             return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=rows.dtype.bitwidth // 8)
 
         vectors = [load_row(row) for row in range(LANES)]
-        part = LANES  # neighbours in a vector that are parts of the sum of one row
+        part = LANES  # consecutive lanes that are parts of the sum of one row
         while part > 1:
             part //= 2
             starts = range(0, 2 * LANES, 2 * part)  # of each row's parts, in two vectors side by side
             lower = [start + lane for start in starts for lane in range(part)]
             upper = [start + part + lane for start in starts for lane in range(part)]
             vectors = [
-                builder.fadd(_pick(builder, one, other, lower), _pick(builder, one, other, upper))
+                builder.fadd(_select_lanes(builder, one, other, lower), _select_lanes(builder, one, other, upper))
                 for one, other in zip(vectors[::2], vectors[1::2], strict=True)
             ]
         return vectors[0]
@@ -176,10 +176,10 @@ def lane_by_lane(function):
         def generate(context, builder, signature, arguments):
             result = arguments[0]
             for lane in range(LANES):
-                place = ir.Constant(ir.IntType(32), lane)
-                number = builder.extract_element(arguments[0], place)
+                index = ir.Constant(ir.IntType(32), lane)
+                number = builder.extract_element(arguments[0], index)
                 number = context.compile_internal(builder, function, vector.dtype(vector.dtype), [number])
-                result = builder.insert_element(result, number, place)
+                result = builder.insert_element(result, number, index)
             return result
 
         return vector(vector), generate
@@ -265,7 +265,7 @@ def _narrowed(builder, single):
     return builder.trunc(builder.lshr(rounded, _constant(bits, 16)), _integers(single.type, 16))
 
 
-def _pick(builder, one, other, lanes):
+def _select_lanes(builder, one, other, lanes):
     """The vector of these lanes of two vectors side by side."""
     return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes))
 
