@@ -24,6 +24,7 @@ setup(
             "__init__.pyi",
             "datasets/icbhi/*.txt",
             "reporting/templates/*.jinja",
+            "export/templates/*.jinja",
         ]
     },
     install_requires=[

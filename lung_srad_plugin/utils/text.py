@@ -1,4 +1,4 @@
-"""Text from users, such as file names, made safe to show: on a terminal, in rich, matplotlib, JSON and CSV.
+"""Text from users, such as file names, made safe to show: on a terminal, in rich, matplotlib, Markdown, JSON and CSV.
 
 A file may have almost any name. Control characters in it would reach the terminal as commands, ``[/b]`` would be markup
 to rich, ``$`` mathematics to matplotlib, and a leading ``=`` a formula to a spreadsheet.
@@ -98,6 +98,21 @@ def csv_text(text: object) -> str:
     """
     text = str(text)
     return f"'{printable(text)}" if text.startswith(_FORMULA_STARTS) else printable(text)
+
+
+def markdown_text(text: object) -> str:
+    r"""Return printable text that Markdown shows as it is, also within a cell of a table.
+
+    Every character with a meaning in Markdown gets a backslash, and angle brackets and ampersands become entities, as
+    HTML in Markdown is HTML.
+
+    Example
+    -------
+    >>> print(markdown_text("a|b_c <img src=x> [link](x) [1, 2]"))
+    a\|b\_c &lt;img src=x&gt; [link\](x) [1, 2]
+    """
+    escaped = re.sub(r"[\\`*_#|~$]|\](?=[(\[:])", r"\\\g<0>", printable(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def json_text(text: str) -> str:

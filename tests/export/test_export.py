@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from speechbrain.inference.classifiers import EncoderClassifier
@@ -235,6 +236,27 @@ def test_the_card_has_the_hubs_header_and_the_runs_numbers(model_folder):
     ):
         assert text in body
     assert "{" not in body
+    assert "EncoderClassifier" in body and "can run any code" in body
+
+
+def test_the_hubs_own_class_reads_the_card(model_folder):
+    card = ModelCard.load(model_folder / "README.md")
+    assert card.data.model_name.startswith("tiny-") and len(card.data.eval_results) == 6
+    assert {result.dataset_type for result in card.data.eval_results} == {"tiny"}
+
+
+def test_names_are_no_markup_in_the_card(model_folder, run_folder):
+    name = "a|b <img src=x> [link](x) `code` *bold* {{ 7 * 7 }}"
+    config = read_config(model_folder).model_copy(update={"data": name, "model": name, "labels": [name, "crackle"]})
+    results = json.loads((run_folder / "results.json").read_text())
+    results["experiment"] = f"{name}\n---\nlicense: other"
+    results["selected"]["valid"]["recall"] = {f"{name}\n# heading": 1.0}
+    text = write_card(config, results)
+    body = text.split("---\n", 2)[2]
+    for markup in ("a|b", "<img", "[link](", "`code`", "*bold*", "49"):
+        assert markup not in body
+    assert "\n# heading" not in body
+    assert ModelCard(text).data.license == "apache-2.0"
 
 
 def test_the_card_warns_of_a_checkpoint_that_the_test_set_chose(model_folder):
