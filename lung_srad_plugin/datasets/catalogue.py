@@ -71,7 +71,7 @@ def refuse_other_data_set(files: Sequence[Path], wanted: DataSetRecord, folder: 
     if wanted.count_recordings(files):
         return
     counts = {record.name: record.count_recordings(files) for record in DATA_SETS.values()}
-    found = DATA_SETS[max(counts, key=counts.get)]
+    found = DATA_SETS[max(counts, key=lambda name: counts[name])]
     if counts[found.name]:
         raise LungSRADError(
             f"{printable(folder)} holds {found.title} ({counts[found.name]} of {len(files)} audio files have its "

@@ -84,7 +84,7 @@ def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
     Returns
     -------
     list of list of pathlib.Path
-        Groups of two or more, each in the order given.
+        Groups of two or more, each in the order given; links to nothing are in none.
 
     Example
     -------
@@ -94,13 +94,14 @@ def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
     >>> [[path.name for path in group] for group in equal_files(sorted(folder.iterdir()))]
     [['a', 'c']]
     """
-    groups = {}
+    groups: dict[object, list[Path]] = {}
     for path in paths:
-        if size := path.stat().st_size:
+        # A link to nothing has no content to compare.
+        if path.is_file() and (size := path.stat().st_size):
             groups.setdefault(size, []).append(path)
     # Recordings of a data set often have one of a few sizes: the middle of the file tells nearly all of them apart.
     for digest in (_digest_of_middle, file_sha256):
-        finer = {}
+        finer: dict[object, list[Path]] = {}
         for key, members in groups.items():
             for path in members if len(members) > 1 else ():
                 finer.setdefault((key, digest(path)), []).append(path)

@@ -51,7 +51,8 @@ def index_by_name(
     >>> sorted(files), str(problems[0])
     (['a1'], 'notes.wav: the name is not of the form a<n>')
     """
-    groups, doubtful, problems = {}, set(), []
+    groups: dict[str, list[Path]] = {}
+    doubtful, problems = set(), []
     for path in paths:
         name = name_of(path)
         if name is None:

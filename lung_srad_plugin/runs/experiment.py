@@ -18,8 +18,8 @@ from lung_srad_plugin.errors import LungSRADError
 # What to say of a value that only the user can give; the recipe's yaml files mark it with !PLACEHOLDER.
 CURES = {
     "data_folder": (
-        "the folder of recordings is not given; add --data_folder FOLDER. ICBHI 2017 is free for research at "
-        "https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge; `lung-srad synthesize FOLDER` makes a stand-in"
+        "the folder of recordings is not given; add --data_folder FOLDER. `lung-srad datasets NAME` says where to get "
+        "a data set, for example icbhi or sprsound; `lung-srad synthesize FOLDER` makes a stand-in for icbhi"
     ),
     "pretrained": (
         "the AudioSet weights are not given; add --pretrained FILE_OR_URL (DASS_medium_v2.pth and DASS_small_v2.pth "

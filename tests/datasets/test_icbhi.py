@@ -580,6 +580,23 @@ def test_problems_of_one_kind_are_grouped_and_left_out_one_by_one(data):
     assert sum("recording without its annotation" in entry["why"] for entry in left_out) == 5
 
 
+@pytest.mark.parametrize("ending", ["wav", "txt"])
+def test_a_link_to_nothing_is_a_problem(data, ending):
+    file = data / FOLDER / f"{FIRST}.{ending}"
+    file.unlink()
+    file.symlink_to("nowhere")
+    (data / FOLDER / "notes.txt").symlink_to("nowhere")
+    told = refusal(data)
+    assert f"1 problem\n  {FOLDER}/{FIRST}.{ending}: cannot be opened: No such file" in told
+
+
+def test_a_table_that_is_a_link_to_nothing_stops_in_any_case(data):
+    table = data / "ICBHI_Challenge_diagnosis.txt"
+    table.unlink()
+    table.symlink_to("nowhere")
+    assert f"{table.name}: cannot be opened" in refusal(data, strict=False)
+
+
 def test_nothing_left_is_an_error(data):
     for name, side in NAMES.items():
         if side == "test":

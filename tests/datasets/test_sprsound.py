@@ -247,6 +247,11 @@ def sound(content):
     return lambda data: (data / "BioCAS2022" / "test2022_wav" / f"{INTER}.wav").write_bytes(content)
 
 
+def link_to_nothing(path):
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
 def event(start=0, end=900, kind="Normal"):
     return annotation([(start, end, kind), ("1000", "1900", "Wheeze")], label="CAS")
 
@@ -281,6 +286,16 @@ PROBLEMS = {
         0,
     ),
     "empty audio": (sound(b""), "empty file", 0),
+    "link to nothing": (
+        lambda data: link_to_nothing(data / "BioCAS2022" / "test2022_wav" / f"{INTER}.wav"),
+        "cannot be opened",
+        0,
+    ),
+    "annotation linked to nothing": (
+        lambda data: link_to_nothing(data / FOLDER / f"{INTER}.json"),
+        "cannot be opened",
+        0,
+    ),
     "no audio": (sound(b"RIFF"), "cannot be read as audio", 0),
     "no annotation": (lambda data: (data / FOLDER / f"{INTER}.json").unlink(), "recording without its annotation", 0),
     "no recording": (

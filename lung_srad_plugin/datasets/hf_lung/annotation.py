@@ -63,7 +63,8 @@ def parse_annotation(text: str, file: str, seconds: float | None = None) -> tupl
     >>> print(problems[0])
     a_label.txt, line 2: start 1.0 is not before stop 0.0
     """
-    intervals, problems, seen = [], [], {}
+    intervals, problems = [], []
+    seen: dict[tuple[str, float, float], int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue

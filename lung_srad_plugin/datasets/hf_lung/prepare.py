@@ -115,7 +115,7 @@ def prepare_hf_lung(
     if strict:
         raise_problems(problems, str(data_folder), _CURE)
     part_of_date = _draw_valid(recordings, valid_fraction, seed)
-    parts = {"train": [], "valid": [], "test": []}
+    parts: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
     for recording in recordings:
         parts[_part_of(recording, part_of_date)] += _rows(recording, root)
     for part, rows in parts.items():
@@ -130,7 +130,8 @@ def prepare_hf_lung(
     write_together({save_folder / name: text for name, text in texts.items()})
     if not quiet:
         print_summary(summary, "HF_Lung")
-    return PreparedHFLung(*(save_folder / name for name in texts), data_root=root)
+    train, valid, test, summary_file = (save_folder / name for name in texts)
+    return PreparedHFLung(train, valid, test, summary_file, root)
 
 
 def _read_recordings(root, data_folder, quiet):
@@ -192,6 +193,8 @@ def _read(name, wav, label_file, root):
         text = label_file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return None, [*problems, Problem(file, "is not text in UTF-8", left_out="recording")]
+    except OSError as error:
+        return None, [*problems, Problem(file, f"cannot be opened: {error.strerror}", left_out="recording")]
     intervals, found = parse_annotation(text, file, seconds)
     if problems:
         return None, problems + found

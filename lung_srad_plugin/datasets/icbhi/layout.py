@@ -109,8 +109,11 @@ def _is_annotation(path, wav_stems):
     """Texts named like a recording are annotations; others are where their first line looks like one."""
     if is_recording_name(path.stem) or path.stem in wav_stems:
         return True
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return _ANNOTATION_LINE.match(file.readline(1000)) is not None
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return _ANNOTATION_LINE.match(file.readline(1000)) is not None
+    except OSError:  # a link to nothing, for example: it is no annotation either
+        return False
 
 
 def _copied_folders(paths):

@@ -200,7 +200,12 @@ def _read_tables(layout):
         tables[kind] = None
         for path in paths:
             file = layout.relative(path)
-            table, found = parsers[kind](path.read_text(encoding="utf-8-sig", errors="replace"), file)
+            try:
+                text = path.read_text(encoding="utf-8-sig", errors="replace")
+            except OSError as error:
+                problems.append(Problem(file, f"cannot be opened: {error.strerror}"))
+                continue
+            table, found = parsers[kind](text, file)
             if path is paths[0]:
                 tables[kind] = table
                 problems += found

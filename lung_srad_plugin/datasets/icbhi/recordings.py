@@ -144,6 +144,8 @@ def _read_cycles(path, file, seconds):
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return [], [Problem(file, "is not text in UTF-8", left_out="recording")]
+    except OSError as error:
+        return [], [Problem(file, f"cannot be opened: {error.strerror}", left_out="recording")]
     cycles, problems = parse_annotation(text, file)
     if seconds is not None:
         cycles, beyond = fit_to_audio(cycles, seconds, file)
