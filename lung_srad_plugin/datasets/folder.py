@@ -99,7 +99,7 @@ def equal_files(paths: Iterable[Path]) -> list[list[Path]]:
         # A link to nothing has no content to compare.
         if path.is_file() and (size := path.stat().st_size):
             groups.setdefault(size, []).append(path)
-    # Recordings of a data set often have one of a few sizes: the middle of the file tells nearly all of them apart.
+    # Recordings of a data set often have one of a few sizes: the middle of the file distinguishes nearly all of them.
     for digest in (_digest_of_middle, file_sha256):
         finer: dict[object, list[Path]] = {}
         for key, members in groups.items():

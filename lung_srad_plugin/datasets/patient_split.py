@@ -111,7 +111,7 @@ def divide_patients(counts: dict, shares: list[float], seed: int, fixed: dict | 
     free = sorted(set(counts) - set(fixed))
     unfilled = len(shares) - len(set(fixed.values()))
     if len(free) < unfilled:
-        raise LungSRADError(f"{len(free)} patients that can be placed do not fill {unfilled} parts; use fewer parts")
+        raise LungSRADError(f"{len(free)} patients that can be assigned do not fill {unfilled} parts; use fewer parts")
     classes = sorted({label for of_patient in counts.values() for label in of_patient})
     vectors = {patient: [counts[patient].get(label, 0) for label in classes] + [1] for patient in sorted(counts)}
     totals = [sum(column) for column in zip(*vectors.values(), strict=True)]

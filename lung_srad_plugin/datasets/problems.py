@@ -27,8 +27,8 @@ class Problem:
     left_out : str, optional
         What is left out where the caller continues in spite of the problem; ``None`` where it cannot continue.
     group : str, optional
-        What is said of many such problems at once, with ``{count}`` for their number. Without it, problems with one
-        message are many such problems.
+        The message for many such problems at once, with ``{count}`` for their number. Without it, problems with the
+        same message form a group.
 
     Example
     -------

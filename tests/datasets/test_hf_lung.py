@@ -180,7 +180,7 @@ def line(text):
     return lambda data: (data / "test" / f"{TEST}_label.txt").write_text(LABELS + text + "\n", encoding="utf-8")
 
 
-# What is wrong, what is said of it, and how many rows of the recording are left with strict=False.
+# What is wrong, the message, and how many rows of the recording are left with strict=False.
 PROBLEMS = {
     "two fields": (line("I 00:00:01.000"), "line 8: malformed", 4),
     "seconds": (line("I 1.0 2.0"), "line 8: malformed", 4),
@@ -209,8 +209,8 @@ def test_problem_is_named_and_exactly_left_out(data, case):
     make(data / "test", "trunc_2019-09-22-10-35-06-L2_1")
     harm, message, kept = PROBLEMS[case]
     harm(data)
-    told = refusal(data)
-    assert "1 problem" in told and message in told
+    refused = refusal(data)
+    assert "1 problem" in refused and message in refused
     prepared = prepare(data, strict=False)
     assert sum(row["recording"] == TEST for row in read_manifest(prepared.test, data)) == kept
     (left_out,) = summary_of(prepared)["left_out"]
@@ -218,17 +218,17 @@ def test_problem_is_named_and_exactly_left_out(data, case):
     assert left_out["what"] == ("interval" if kept else "recording")
 
 
-def test_all_problems_are_told_at_once_and_grouped(data):
+def test_all_problems_are_reported_at_once_and_grouped(data):
     for name in TRAIN[:4]:
         (data / "train" / f"{name}_label.txt").unlink()
     make(data / "train", "recording1")
     make(data / "train 2", "steth_20190830_12_00_25")
-    told = refusal(data)
-    assert told.startswith(f"{data}: 7 problems")
-    assert f"4 recordings have no label file, for example train/{TRAIN[0]}.wav" in told
-    assert "train/recording1.wav: the name is not of the form steth_YYYYMMDD" in told
-    assert "train/recording1_label.txt: the name is not of the form" in told
-    assert "train 2/steth_20190830_12_00_25.wav: no folder above it is named train or test" in told
+    refused = refusal(data)
+    assert refused.startswith(f"{data}: 7 problems")
+    assert f"4 recordings have no label file, for example train/{TRAIN[0]}.wav" in refused
+    assert "train/recording1.wav: the name is not of the form steth_YYYYMMDD" in refused
+    assert "train/recording1_label.txt: the name is not of the form" in refused
+    assert "train 2/steth_20190830_12_00_25.wav: no folder above it is named train or test" in refused
 
 
 def test_a_second_copy_of_a_folder_is_left_out(data):

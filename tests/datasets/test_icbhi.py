@@ -395,8 +395,8 @@ def test_problem_is_named_and_exactly_left_out(data, case):
     untouched = rows_of(prepare(data, valid="test").train)
     shutil.rmtree(data.parent / "prepared")
     harm(data / FOLDER)
-    told = refusal(data)
-    assert told.startswith(f"{data}: 1 problem\n  {FOLDER}/{FIRST}{message}")
+    refused = refusal(data)
+    assert refused.startswith(f"{data}: 1 problem\n  {FOLDER}/{FIRST}{message}")
     prepared = prepare(data, valid="test", strict=False)
     rows = rows_of(prepared.train)
     others = [row for row in untouched if row["recording"] != FIRST]
@@ -427,8 +427,8 @@ def test_same_name_twice_with_other_content_keeps_none(data):
 def test_same_content_under_two_names_keeps_none(data):
     other = "106_2b1_Pl_mc_LittC2SE"
     copy_to(data / FOLDER, f"{FIRST}.wav", data / FOLDER / f"{other}.wav")
-    told = refusal(data)
-    assert f"{FOLDER}/{other}.wav: duplicate: {FOLDER}/{FIRST}.wav has the same content under another name" in told
+    refused = refusal(data)
+    assert f"{FOLDER}/{other}.wav: duplicate: {FOLDER}/{FIRST}.wav has the same content under another name" in refused
     prepared = prepare(data, valid="test", strict=False)
     assert {row["recording"] for row in rows_of(prepared.train)} == {"105_1b1_Tc_sc_Meditron"}
 
@@ -444,10 +444,10 @@ def test_equal_sizes_and_equal_middles_are_no_duplicates(data):
 @pytest.mark.parametrize("name", ["103_2b2_Xx_mc_LittC2SE", "recording1", "103-2b2-Ar-mc-LittC2SE"])
 def test_names_of_another_form(data, name):
     make_recording(data / FOLDER, name)
-    told = refusal(data)
-    assert "2 problems" in told
+    refused = refusal(data)
+    assert "2 problems" in refused
     for ending in ("txt", "wav"):
-        assert f"{FOLDER}/{name}.{ending}: the name is not of the ICBHI form" in told
+        assert f"{FOLDER}/{name}.{ending}: the name is not of the ICBHI form" in refused
     prepared = prepare(data, valid="test", strict=False)
     assert len(rows_of(prepared.train)) == 9
     assert len(summary_of(prepared)["left_out"]) == 2
@@ -486,9 +486,9 @@ def test_device_split_needs_no_split(data):
 def test_split_file_problems_have_lines(data):
     path = data / "ICBHI_challenge_train_test.txt"
     path.write_text(path.read_text().replace(f"{FIRST}\ttrain", f"{FIRST}\tdev"))
-    told = refusal(data)
-    assert "ICBHI_challenge_train_test.txt, line 3: " in told and "expected 'name train' or 'name test'" in told
-    assert f"{FIRST}: is in no good line of the split" in told
+    refused = refusal(data)
+    assert "ICBHI_challenge_train_test.txt, line 3: " in refused and "expected 'name train' or 'name test'" in refused
+    assert f"{FIRST}: is in no good line of the split" in refused
     assert len(rows_of(prepare(data, valid="test", strict=False).train)) == 6
 
 
@@ -497,7 +497,7 @@ def test_empty_split_file_is_not_replaced_by_the_official_one(data):
     assert "5 problems" in refusal(data)
 
 
-def test_other_split_is_told_apart_from_the_official_one(data):
+def test_another_split_differs_from_the_official_one(data):
     path = data / "ICBHI_challenge_train_test.txt"
     path.write_text(path.read_text().replace("102_1b1_Ar_sc_Meditron\ttest", "102_1b1_Ar_sc_Meditron\ttrain"))
     summary = summary_of(prepare(data))
@@ -520,11 +520,11 @@ def test_patients_without_data(data):
     diagnosis = data / "ICBHI_Challenge_diagnosis.txt"
     demographics.write_text(demographics.read_text().replace("103\t3.0\tF", "103\told\tF"))
     diagnosis.write_text(diagnosis.read_text().replace("105\tURTI\n", ""))
-    told = refusal(data)
-    assert "3 problems" in told
-    assert f"{demographics.name}, line 3: '103\\told" in told
-    assert f"{demographics.name}: patient 103 is in no good line" in told
-    assert f"{diagnosis.name}: patient 105 is in no good line" in told
+    refused = refusal(data)
+    assert "3 problems" in refused
+    assert f"{demographics.name}, line 3: '103\\told" in refused
+    assert f"{demographics.name}: patient 103 is in no good line" in refused
+    assert f"{diagnosis.name}: patient 105 is in no good line" in refused
     rows = {row["patient"]: row for row in rows_of(prepare(data, valid="test", strict=False).train)}
     assert (rows["103"]["age"], rows["103"]["sex"], rows["103"]["diagnosis"]) == ("", "", "URTI")
     assert (rows["105"]["age"], rows["105"]["sex"], rows["105"]["diagnosis"]) == ("3", "F", "")
@@ -540,7 +540,7 @@ def test_patient_tables_refuse_what_they_do_not_know():
     assert [problem.line for problem in problems] == [4]
 
 
-def test_all_problems_are_told_at_once(data):
+def test_all_problems_are_reported_at_once(data):
     folder = data / FOLDER
     (folder / "101_1b1_Al_sc_Meditron.txt").unlink()
     (folder / "102_1b1_Ar_sc_Meditron.wav").write_bytes(b"")
@@ -548,10 +548,10 @@ def test_all_problems_are_told_at_once(data):
     (folder / f"{FIRST}.txt").write_text("0.1 0.5 0 0\n0.4 0.6 0 7\n0.3 0.6 0 0\n0.7 9.0 0 0\n")
     make_recording(folder, "odd")
     make_recording(folder, "300_1b1_Al_sc_Meditron")
-    told = refusal(data)
-    assert told.splitlines()[0] == f"{data}: 11 problems"
-    assert told.splitlines()[1:-1] == sorted(told.splitlines()[1:-1])
-    assert "strict=False" in told.splitlines()[-1]
+    refused = refusal(data)
+    assert refused.splitlines()[0] == f"{data}: 11 problems"
+    assert refused.splitlines()[1:-1] == sorted(refused.splitlines()[1:-1])
+    assert "strict=False" in refused.splitlines()[-1]
     for part in (
         f"{FOLDER}/101_1b1_Al_sc_Meditron.wav: recording without",
         f"{FOLDER}/102_1b1_Ar_sc_Meditron.wav: empty",
@@ -564,14 +564,14 @@ def test_all_problems_are_told_at_once(data):
         "300_1b1_Al_sc_Meditron: is in no good line of the split",
         "ICBHI_Challenge_diagnosis.txt: patient 300 is in no good line",
     ):
-        assert part in told
+        assert part in refused
 
 
 def test_problems_of_one_kind_are_grouped_and_left_out_one_by_one(data):
     for number in range(110, 115):
         make_recording(data / FOLDER, f"{number}_1b1_Al_sc_Meditron", annotation=None)
-    told = refusal(data)
-    (line,) = [line for line in told.splitlines() if "no .txt beside them" in line]
+    refused = refusal(data)
+    (line,) = [line for line in refused.splitlines() if "no .txt beside them" in line]
     assert line.strip() == (
         "5 recordings have no .txt beside them, for example "
         + ", ".join(f"{FOLDER}/{number}_1b1_Al_sc_Meditron.wav" for number in (110, 111, 112))
@@ -586,8 +586,8 @@ def test_a_link_to_nothing_is_a_problem(data, ending):
     file.unlink()
     file.symlink_to("nowhere")
     (data / FOLDER / "notes.txt").symlink_to("nowhere")
-    told = refusal(data)
-    assert f"1 problem\n  {FOLDER}/{FIRST}.{ending}: cannot be opened: No such file" in told
+    refused = refusal(data)
+    assert f"1 problem\n  {FOLDER}/{FIRST}.{ending}: cannot be opened: No such file" in refused
 
 
 def test_a_table_that_is_a_link_to_nothing_stops_in_any_case(data):
@@ -630,7 +630,7 @@ def test_second_run_gives_the_same_bytes(data, options):
     assert content_of(prepared.summary.parent) == before
 
 
-def test_bytes_do_not_depend_on_the_place(data, tmp_path):
+def test_bytes_do_not_depend_on_the_folder(data, tmp_path):
     before = content_of(prepare(data).summary.parent)
     moved = shutil.copytree(data, tmp_path / "elsewhere" / "data")
     assert content_of(prepare(moved).summary.parent) == before
@@ -693,7 +693,7 @@ def test_script_prints_a_table(data):
     assert "Patients in both train and test: none" in done.stdout
 
 
-def test_script_tells_a_mistake_without_traceback(data):
+def test_script_reports_a_mistake_without_traceback(data):
     (data / FOLDER / f"{FIRST}.txt").unlink()
     done = run_script(data, data.parent / "prepared")
     assert done.returncode == 2

@@ -69,7 +69,7 @@ def test_the_choice_has_to_be_made(data, tmp_path, capsys):
         prepare_kauh(data, tmp_path, mixed="crackle")
 
 
-def test_all_faults_are_told_together(data, tmp_path):
+def test_all_faults_are_reported_together(data, tmp_path):
     folder = data / "Audio Files"
     (folder / "101_1b1_Al_sc_Meditron.wav").write_bytes(b"x")
     (folder / "EP3_N,Rhonchi,P L L,70,M.wav").write_bytes(b"x")

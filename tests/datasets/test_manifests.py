@@ -154,31 +154,31 @@ GOOD = "{name},1.0,{{data_root}}/a.wav,0.0,1.0,normal"
 )
 def test_wrong_row(root, line, where, message):
     (root / "text.wav").write_text("no audio")
-    told = refusal(root, "\n".join([HEADER, GOOD.format(name="a1"), line, GOOD.format(name="c"), ""]))
-    assert told.startswith(f"{root / 'train.csv'}: 1 problem\n")
-    assert f"train.csv, {where}: " in told
-    assert message in told
+    refused = refusal(root, "\n".join([HEADER, GOOD.format(name="a1"), line, GOOD.format(name="c"), ""]))
+    assert refused.startswith(f"{root / 'train.csv'}: 1 problem\n")
+    assert f"train.csv, {where}: " in refused
+    assert message in refused
 
 
 @pytest.mark.parametrize("placeholder", ["{data_root}", "$data_root"])
 def test_unresolved_data_root(root, placeholder):
-    told = refusal(root, f"{HEADER}\na,1.0,{placeholder}/a.wav,0.0,1.0,normal\n", data_root=None)
-    assert f"row 2, column 'wav': {placeholder} is not resolved; pass data_root" in told
+    refused = refusal(root, f"{HEADER}\na,1.0,{placeholder}/a.wav,0.0,1.0,normal\n", data_root=None)
+    assert f"row 2, column 'wav': {placeholder} is not resolved; pass data_root" in refused
 
 
-def test_all_problems_are_told_at_once(root):
-    told = refusal(root, f"{HEADER}\na,x,{{data_root}}/b.wav,2,1,wet\n\nc,1.0\n")
-    assert "6 problems" in told
+def test_all_problems_are_reported_at_once(root):
+    refused = refusal(root, f"{HEADER}\na,x,{{data_root}}/b.wav,2,1,wet\n\nc,1.0\n")
+    assert "6 problems" in refused
     for column in ("duration", "wav", "stop", "label"):
-        assert f"row 2, column '{column}'" in told
-    assert "row 3: blank row" in told and "row 4: 2 fields" in told
+        assert f"row 2, column '{column}'" in refused
+    assert "row 3: blank row" in refused and "row 4: 2 fields" in refused
 
 
 def test_long_lists_are_cut_and_counted(root):
     rows = "".join(f"a{number},1.0,{{data_root}}/a.wav,0.0,1.0,wet{number}\n" for number in range(80))
-    told = refusal(root, f"{HEADER}\n{rows}")
-    assert "80 problems" in told and "... and 30 more" in told
-    assert len(told.splitlines()) == 52
+    refused = refusal(root, f"{HEADER}\n{rows}")
+    assert "80 problems" in refused and "... and 30 more" in refused
+    assert len(refused.splitlines()) == 52
 
 
 GROUPED = {
@@ -196,15 +196,15 @@ GROUPED = {
 @pytest.mark.parametrize("case", GROUPED)
 def test_one_mistake_in_every_row_is_one_line(root, case):
     line, expected = GROUPED[case]
-    told = refusal(
+    refused = refusal(
         root, HEADER + "\n" + "".join(line.format(name=number, root="{data_root}") + "\n" for number in range(1, 496))
     )
-    assert told.startswith(f"{root / 'train.csv'}: 495 problems\n")
-    assert len(told.splitlines()) == 2
-    assert expected in told
+    assert refused.startswith(f"{root / 'train.csv'}: 495 problems\n")
+    assert len(refused.splitlines()) == 2
+    assert expected in refused
 
 
-def test_files_are_left_alone_on_request(root):
+def test_audio_files_are_not_opened_on_request(root):
     (root / "train.csv").write_text(f"{HEADER}\na,1.0,/no/such.wav,0.0,1.0,normal\n")
     assert validate_manifest(root / "train.csv", LABELS, check_files=False).patients is None
 
@@ -237,7 +237,7 @@ def test_three_manifests_and_their_patients(root):
     assert not summary.valid_is_test
 
 
-def test_valid_may_be_test_and_is_told_so(root):
+def test_valid_may_be_test_and_the_summary_says_so(root):
     paths = three(root, [row()], [row(ID="t", start=0.3)], [row(ID="t", start=0.3)])
     summary = validate_manifests(*paths, labels=LABELS, data_root=root)
     assert summary.valid_is_test
@@ -248,10 +248,10 @@ def test_train_shares_no_cycle_with_valid_or_test(root):
     paths = three(root, [row(), row(ID="a2", start=0.5)], [row(ID="other")], [row(ID="t", start=0.3), row(ID="a2")])
     with pytest.raises(LungSRADError) as caught:
         validate_manifests(*paths, labels=LABELS, data_root=root)
-    told = str(caught.value)
-    assert "2 problems" in told
-    assert f"{paths[1]}, row 2, column 'wav': the same stretch of audio is row 2 of {paths[0]}" in told
-    assert f"{paths[2]}, row 3, column 'ID': 'a2' is row 3 of {paths[0]} too" in told
+    refused = str(caught.value)
+    assert "2 problems" in refused
+    assert f"{paths[1]}, row 2, column 'wav': the same stretch of audio is row 2 of {paths[0]}" in refused
+    assert f"{paths[2]}, row 3, column 'ID': 'a2' is row 3 of {paths[0]} too" in refused
 
 
 def test_three_manifests_are_refused_together(root):

@@ -44,7 +44,7 @@ def test_two_patients_who_alone_have_a_class_are_parted():
 
 
 def test_too_few_patients_are_refused():
-    with pytest.raises(LungSRADError, match="2 patients that can be placed do not fill 3 parts"):
+    with pytest.raises(LungSRADError, match="2 patients that can be assigned do not fill 3 parts"):
         divide_patients({"1": {"normal": 1}, "2": {"normal": 1}}, [1 / 3] * 3, seed=0)
 
 

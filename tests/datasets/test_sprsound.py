@@ -256,7 +256,7 @@ def event(start=0, end=900, kind="Normal"):
     return annotation([(start, end, kind), ("1000", "1900", "Wheeze")], label="CAS")
 
 
-# What is wrong, what is said of it, and how many events of the recording are left with strict=False.
+# What is wrong, the message, and how many events of the recording are left with strict=False.
 PROBLEMS = {
     "no JSON": (write("{"), "is not JSON", 0),
     "a list": (write("[]"), "expected an object with a list 'event_annotation'", 0),
@@ -337,8 +337,8 @@ def test_problem_is_named_and_exactly_left_out(data, case):
     )
     harm, message, kept = PROBLEMS[case]
     harm(data)
-    told = refusal(data)
-    assert "1 problem" in told and message in told
+    refused = refusal(data)
+    assert "1 problem" in refused and message in refused
     prepared = prepare(data, strict=False)
     rows = read_manifest(prepared.tests["test_inter"], data)
     assert sum(row["recording"] == INTER for row in rows) == kept
@@ -347,18 +347,18 @@ def test_problem_is_named_and_exactly_left_out(data, case):
     assert left_out["what"] == ("event" if kept else left_out["what"])
 
 
-def test_all_problems_are_told_at_once_and_grouped(data):
+def test_all_problems_are_reported_at_once_and_grouped(data):
     folder = data / "BioCAS2022" / "train2022_json"
     for name in TRAIN[:5]:
         (folder / f"{name}.json").unlink()
     for name in TRAIN[5:]:
         (folder / f"{name}.json").write_text(annotation([("0", "9000", "Normal")], label="Normal"), encoding="utf-8")
     (data / "BioCAS2022" / "test2022_wav" / "odd.wav").write_bytes(b"x")
-    told = refusal(data)
-    assert told.startswith(f"{data}: 11 problems")
-    assert "5 recordings have no .json of their name, for example BioCAS2022/train2022_wav/" in told
-    assert "5 events reach past the end of their audio" in told
-    assert "odd.wav: the name is not of the form <patient>_<age>" in told
+    refused = refusal(data)
+    assert refused.startswith(f"{data}: 11 problems")
+    assert "5 recordings have no .json of their name, for example BioCAS2022/train2022_wav/" in refused
+    assert "5 events reach past the end of their audio" in refused
+    assert "odd.wav: the name is not of the form <patient>_<age>" in refused
 
 
 def test_a_second_copy_of_a_recording_is_left_out(data):

@@ -1,4 +1,4 @@
-"""Synthetic sounds: the waveforms have the measures that were asked for, the folder has the form of ICBHI."""
+"""Synthetic sounds: the waveforms have the durations and frequencies asked for, the folder has the form of ICBHI."""
 
 import errno
 import hashlib
@@ -225,7 +225,7 @@ def band_peak(recording, start, stop, low, high):
     return np.median(np.sort((power / np.median(power, axis=1, keepdims=True)).max(axis=1))[-8:])
 
 
-def test_wheezes_are_heard_where_they_are_annotated(folder):
+def test_wheezes_stand_out_where_they_are_annotated(folder):
     peaks = defaultdict(list)
     for name, cycles in annotations(folder).items():
         recording = load_recording(folder / "ICBHI_final_database" / f"{name}.wav")

@@ -79,7 +79,7 @@ def parse_annotation(text: str, file: str, seconds: float | None = None) -> tupl
 
 
 def _parse_line(line, number, seconds):
-    """An interval, or ``None``, what is wrong with the line, and what is said of many such."""
+    """An interval, or ``None``, what is wrong with the line, and the message for many such lines."""
     match = re.fullmatch(rf"\s*(\S+)\s+{_TIME}\s+{_TIME}\s*", line)
     if match is None:
         fault = f"malformed: {line!r}; expected 'label HH:MM:SS.mmm HH:MM:SS.mmm'"

@@ -30,12 +30,12 @@ class Cycle:
     wheeze: int
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The cycle's class."""
         return label_of(self.crackle, self.wheeze)
 
 
-def parse_annotation(text, file):
+def parse_annotation(text: str, file: str) -> tuple[list[Cycle], list[Problem]]:
     """Return the cycles of an annotation and the problems of the lines that are none.
 
     Every line is judged on its own and against the last good line before it: cycles must follow each other without
@@ -63,7 +63,8 @@ def parse_annotation(text, file):
     >>> print(problems[0])
     101.txt, line 2: start 0.579 is not before stop 0.5
     """
-    cycles, problems = [], []
+    cycles: list[Cycle] = []
+    problems: list[Problem] = []
     lines = text.rstrip().splitlines()
     if not lines:
         problems.append(Problem(file, "no cycles; expected lines of 'start stop crackle wheeze'", left_out="recording"))
@@ -102,7 +103,9 @@ def _parse_line(line, number):
     return Cycle(number, start, stop, int(fields[2]), int(fields[3])), None
 
 
-def fit_to_audio(cycles, seconds, file, tolerance=END_TOLERANCE):
+def fit_to_audio(
+    cycles: list[Cycle], seconds: float, file: str, tolerance: float = END_TOLERANCE
+) -> tuple[list[Cycle], list[Problem]]:
     """Cut cycles at the end of the audio where they reach past it by no more than the tolerance.
 
     Arguments
@@ -144,7 +147,7 @@ def fit_to_audio(cycles, seconds, file, tolerance=END_TOLERANCE):
     return inside, problems
 
 
-def read_annotation(path):
+def read_annotation(path: str | Path) -> list[Cycle]:
     """Return the cycles of an annotation file.
 
     Arguments

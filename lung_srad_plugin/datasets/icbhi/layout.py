@@ -50,12 +50,12 @@ class Layout:
     tables: dict = field(default_factory=lambda: {kind: [] for kind in ("split", "demographics", "diagnosis")})
     copies: dict = field(default_factory=dict)
 
-    def relative(self, path):
+    def relative(self, path: Path) -> str:
         """The path below the data folder, with forward slashes."""
         return path.relative_to(self.root).as_posix()
 
 
-def find_layout(data_folder):
+def find_layout(data_folder: str | Path) -> Layout:
     """Return what a data folder holds.
 
     Hidden files, ``__MACOSX`` folders and texts that are neither annotation nor table are ignored. A folder whose

@@ -25,7 +25,7 @@ class Patient:
     diagnosis: str = ""
 
 
-def parse_demographics(text, file):
+def parse_demographics(text: str, file: str) -> tuple[dict[str, tuple[str, str]], list[Problem]]:
     """Return ``{patient: (age, sex)}`` of a demographics table, and its problems.
 
     Arguments
@@ -58,13 +58,13 @@ def parse_demographics(text, file):
     return _parse_table(text, file, value, "'patient age sex ...', the age in years, the sex F or M, unknown NA")
 
 
-def parse_diagnosis(text, file):
+def parse_diagnosis(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
     """Return ``{patient: diagnosis}`` of a diagnosis table, and its problems.
 
     Arguments
     ---------
     text : str
-        Lines of patient and diagnosis, with a comma, tab or space between; a header line is passed over.
+        Lines of patient and diagnosis, with a comma, tab or space between; a header line is ignored.
     file : str
         What to call the file in problems.
 

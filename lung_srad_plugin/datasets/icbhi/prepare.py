@@ -55,18 +55,18 @@ class PreparedICBHI:
 
 
 def prepare_icbhi(
-    data_folder,
-    save_folder,
-    split="official",
-    valid="patients",
-    valid_fraction=0.2,
-    folds=5,
-    fold=0,
-    test_device=None,
-    seed=1986,
-    strict=True,
-    quiet=False,
-):
+    data_folder: str | Path,
+    save_folder: str | Path,
+    split: str = "official",
+    valid: str = "patients",
+    valid_fraction: float = 0.2,
+    folds: int = 5,
+    fold: int = 0,
+    test_device: str | None = None,
+    seed: int = 1986,
+    strict: bool = True,
+    quiet: bool = False,
+) -> PreparedICBHI:
     """Write ``train.csv``, ``valid.csv``, ``test.csv`` and ``summary.json`` for ICBHI 2017.
 
     One row is one breathing cycle; its ID is the recording's name and the line of its annotation. Only headers and
@@ -137,14 +137,14 @@ def prepare_icbhi(
 
     if split == "kfold":
         assigned = _draw_fold(recordings, folds, fold, seed)
-    elif split == "device":
+    elif test_device is not None:
         assigned = leave_device_out(recordings, test_device)
         source = "device in the file names"
     else:
         assigned, _ = assign_sides(recordings, correct_split(sides) if split == "corrected" else sides)
     if valid == "patients":
         assigned = _carve_valid(recordings, assigned, valid_fraction, seed, patients_on_both_sides(sides))
-    parts = {"train": [], "valid": [], "test": []}
+    parts: dict[str, list[dict]] = {"train": [], "valid": [], "test": []}
     for name, part in assigned.items():
         parts[part] += _rows(recordings[name], layout, patients)
     if valid == "test":
@@ -174,7 +174,8 @@ def prepare_icbhi(
     write_together({save_folder / name: text for name, text in texts.items()})
     if not quiet:
         print_summary(summary, "ICBHI")
-    return PreparedICBHI(*(save_folder / name for name in texts), data_root=layout.root)
+    train_file, valid_file, test_file, summary_file = (save_folder / name for name in texts)
+    return PreparedICBHI(train_file, valid_file, test_file, summary_file, layout.root)
 
 
 def _check_options(split, valid, valid_fraction, folds, fold, test_device):
@@ -241,7 +242,7 @@ def _describe_patients(layout, tables, names):
 
 def _stop_at(problems, strict, data_folder):
     if strict:
-        cure = "Mend them, or leave out exactly what they concern with strict=False (--strict false)."
+        cure = "Correct them, or leave out exactly what they concern with strict=False (--strict false)."
         raise_problems(problems, str(data_folder), cure)
     raise_problems([problem for problem in problems if problem.left_out is None], str(data_folder))
 
@@ -313,7 +314,7 @@ def _notes(layout, recordings, summary):
     """What a reader of the numbers should know, in sentences."""
     split, notes = summary["split"], []
     for copy, folder in layout.copies.items():
-        notes.append(f"folder {layout.relative(copy)} is a copy of {layout.relative(folder)} and was passed over")
+        notes.append(f"folder {layout.relative(copy)} is a copy of {layout.relative(folder)} and was ignored")
     if summary["options"]["split"] not in DRAWN and not layout.tables["split"]:
         notes.append("the data folder has no split file; the official split shipped with lung-srad was used")
     if split["agrees_with_official"] is False:

@@ -3,11 +3,12 @@
 The device is the one part of a name that cannot be relied on. The authors of the data set found a mistake in their
 naming script and published corrected names for 91 recordings. The best known case is ``226_1b1_Pl_sc``: some copies
 of audio, annotation or split call it ``..._Meditron``, others ``..._LittC2SE``, so that joining by full names loses its
-11 training cycles without a word. The other four parts already tell all 920 recordings apart. Names are therefore
+11 training cycles silently. The other four parts already identify all 920 recordings. Names are therefore
 joined in full where possible and otherwise without the device, see ``NameIndex``.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lung_srad_plugin.errors import LungSRADError
@@ -36,12 +37,12 @@ class RecordingName:
         return f"{self.without_device}_{self.device}"
 
     @property
-    def without_device(self):
+    def without_device(self) -> str:
         """The four parts that identify a recording."""
         return f"{self.patient}_{self.index}_{self.location}_{self.mode}"
 
 
-def parse_name(name):
+def parse_name(name: str) -> RecordingName:
     """Return the parts of a recording's name.
 
     Arguments
@@ -69,7 +70,7 @@ def parse_name(name):
     return RecordingName(**match.groupdict())
 
 
-def is_recording_name(name):
+def is_recording_name(name: str) -> bool:
     """Tell whether a name has the ICBHI form."""
     return re.fullmatch(PATTERN, name) is not None
 
@@ -94,13 +95,13 @@ class NameIndex:
     True
     """
 
-    def __init__(self, names):
+    def __init__(self, names: Iterable[str]):
         self.names = set(names)
-        self._by_rest = {}
+        self._by_rest: dict[str, list[str]] = {}
         for name in sorted(self.names):
             self._by_rest.setdefault(parse_name(name).without_device, []).append(name)
 
-    def find(self, name):
+    def find(self, name: str) -> str | None:
         """Return the matching entry, or ``None``."""
         if name in self.names:
             return name

@@ -9,6 +9,7 @@ from rich.progress import track
 
 from lung_srad_plugin.datasets.folder import audio_seconds, equal_files
 from lung_srad_plugin.datasets.icbhi.annotation import fit_to_audio, parse_annotation
+from lung_srad_plugin.datasets.icbhi.layout import Layout
 from lung_srad_plugin.datasets.icbhi.recording_name import FORM, NameIndex, RecordingName, is_recording_name, parse_name
 from lung_srad_plugin.datasets.problems import Problem
 
@@ -35,7 +36,7 @@ class Recording:
     cycles: list
 
 
-def read_recordings(layout, quiet=False):
+def read_recordings(layout: Layout, quiet: bool = False) -> tuple[dict[str, Recording], list[str], list[Problem]]:
     """Examine all recordings and annotations of a data folder.
 
     Headers and annotations are read; audio is compared only where two files have the same size.

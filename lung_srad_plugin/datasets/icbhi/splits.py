@@ -1,5 +1,6 @@
 """The sides of the ICBHI recordings: the official split, its corrected form, and one device left out."""
 
+from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from lung_srad_plugin.datasets.icbhi.recording_name import NameIndex, is_recording_name, parse_name
@@ -9,7 +10,7 @@ from lung_srad_plugin.errors import LungSRADError
 SIDES = ("train", "test")
 
 
-def parse_split(text, file):
+def parse_split(text: str, file: str) -> tuple[dict[str, str], list[Problem]]:
     """Return the side of each recording in a split file, and the problems of its lines.
 
     Arguments
@@ -31,7 +32,9 @@ def parse_split(text, file):
     >>> parse_split("101_1b1_Al_sc_Meditron\\ttest\\n", "split.txt")
     ({'101_1b1_Al_sc_Meditron': 'test'}, [])
     """
-    sides, problems, first_line = {}, [], {}
+    sides: dict[str, str] = {}
+    first_line: dict[str, int] = {}
+    problems = []
     for number, line in enumerate(text.rstrip().splitlines(), 1):
         fields = line.split()
         if len(fields) != 2 or fields[1] not in SIDES:
@@ -54,7 +57,7 @@ def parse_split(text, file):
     return sides, problems
 
 
-def official_split():
+def official_split() -> dict[str, str]:
     """Return the official 60/40 split of ICBHI 2017, which comes with this package.
 
     Returns
@@ -72,7 +75,7 @@ def official_split():
     return sides
 
 
-def assign_sides(names, sides):
+def assign_sides(names: Iterable[str], sides: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the side of each recording according to a split.
 
     Arguments
@@ -105,7 +108,7 @@ def assign_sides(names, sides):
     return assigned, missing
 
 
-def assign_official_split(names):
+def assign_official_split(names: Iterable[str]) -> dict[str, str]:
     """Return the side of each recording in the official split.
 
     Arguments
@@ -133,7 +136,7 @@ def assign_official_split(names):
     return assigned
 
 
-def patients_on_both_sides(sides):
+def patients_on_both_sides(sides: Mapping[str, str]) -> list[str]:
     """Return the patients who have recordings in train and in test.
 
     Arguments
@@ -155,7 +158,7 @@ def patients_on_both_sides(sides):
     return sorted(patients["train"] & patients["test"])
 
 
-def correct_split(sides):
+def correct_split(sides: Mapping[str, str]) -> dict[str, str]:
     """Return the split without the train recordings of patients who are also in test.
 
     Test stays as it is, so that scores remain comparable in what they are measured on. In the official split this
@@ -179,7 +182,7 @@ def correct_split(sides):
     return {name: side for name, side in sides.items() if side == "test" or parse_name(name).patient not in shared}
 
 
-def leave_device_out(names, device):
+def leave_device_out(names: Iterable[str], device: str) -> dict[str, str]:
     """Return a split whose test side is one device.
 
     A patient recorded with this and with another device is in test only, so that neither the device nor its patients

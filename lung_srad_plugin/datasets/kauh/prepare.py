@@ -188,7 +188,7 @@ def _read_rows(root, data_folder):
 
 
 def _row(wav, root):
-    """Return a recording's row, or None, what is wrong with it, and what is said of many such."""
+    """Return a recording's row, or None, what is wrong with it, and the message for many such files."""
     parts = parse_kauh_name(wav.stem)
     if parts is None:
         return None, f"the name is not of the KAUH form; expected {FORM}", None

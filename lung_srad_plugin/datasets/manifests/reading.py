@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 
@@ -23,7 +23,7 @@ class _Fault(NamedTuple):
     group: str | None = None
 
 
-def read_manifest(path, data_root=None):
+def read_manifest(path: str | Path, data_root: str | Path | None = None) -> list[dict[str, Any]]:
     """Return the rows of a manifest, checked for its form but neither for its labels nor for its audio.
 
     Arguments
@@ -49,7 +49,7 @@ def read_manifest(path, data_root=None):
     return [row for _, row in rows]
 
 
-def read_rows(path, data_root):
+def read_rows(path: str | Path, data_root: str | Path | None) -> tuple[list[tuple[int, dict[str, Any]]], list[Problem]]:
     """Return the rows of a manifest with their numbers, and the problems of its form.
 
     Arguments
@@ -84,7 +84,8 @@ def read_rows(path, data_root):
         return [], problems
     if not body:
         return [], [Problem(file, "has a header and no rows")]
-    rows, first_seen = [], {}
+    rows: list[tuple[int, dict[str, Any]]] = []
+    first_seen: dict[str, int] = {}
     for number, fields in enumerate(body, 2):
         row, found = _parse_row(fields, header, data_root)
         if row:

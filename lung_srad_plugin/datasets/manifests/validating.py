@@ -1,7 +1,9 @@
 """Validating manifests: labels, audio files, and what train, valid and test have in common."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import soundfile
 
@@ -27,9 +29,9 @@ class ManifestSummary:
     """
 
     path: Path
-    labels: dict
-    patients: tuple | None
-    rows: list
+    labels: dict[str, int]
+    patients: tuple[str, ...] | None
+    rows: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class ManifestsSummary:
     train: ManifestSummary
     valid: ManifestSummary
     test: ManifestSummary
-    shared_patients: dict
+    shared_patients: dict[str, tuple[str, ...]]
     valid_is_test: bool
 
 
-def validate_manifest(path, labels, data_root=None, check_files=True):
+def validate_manifest(
+    path: str | Path, labels: Sequence[str], data_root: str | Path | None = None, check_files: bool = True
+) -> ManifestSummary:
     """Check a manifest and report everything that is wrong with it in one error.
 
     Refused are: an absent, empty or unreadable file, a byte order mark, missing columns, blank and ragged rows, blank
@@ -96,7 +100,14 @@ def validate_manifest(path, labels, data_root=None, check_files=True):
     return summary
 
 
-def validate_manifests(train, valid, test, labels, data_root=None, check_files=True):
+def validate_manifests(
+    train: str | Path,
+    valid: str | Path,
+    test: str | Path,
+    labels: Sequence[str],
+    data_root: str | Path | None = None,
+    check_files: bool = True,
+) -> ManifestsSummary:
     """Check three manifests, each by itself and against each other.
 
     A cycle of train may be neither in valid nor in test, neither under the same ID nor as the same stretch of the same

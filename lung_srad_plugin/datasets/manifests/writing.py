@@ -2,13 +2,16 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from lung_srad_plugin.datasets.manifests.reading import REQUIRED
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import write_together
 
 
-def format_manifest(rows):
+def format_manifest(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the text of a manifest.
 
     Arguments
@@ -46,7 +49,7 @@ def format_manifest(rows):
     return text.getvalue()
 
 
-def write_manifest(path, rows):
+def write_manifest(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a manifest; on an error, the file that was there before stays.
 
     Arguments

@@ -116,7 +116,7 @@ def _record_label(tree):
 
 
 def _parse_event(entry, index, seconds):
-    """An event, or ``None``, what is wrong with it, and what is said of many such."""
+    """An event, or ``None``, what is wrong with it, and the message for many such files."""
     if not isinstance(entry, dict) or set(entry) != set(EVENT_KEYS):
         return None, f"{entry!r}; expected start, end and type", "{count} events are not start, end and type"
     times = [_milliseconds(entry[key]) for key in ("start", "end")]

@@ -18,7 +18,7 @@ class RecordingName:
     ---------
     patient : str
         Patient number. Recordings without one count as one patient for each age and sex, ``unknown_<age>_<sex>``,
-        since nothing tells them apart.
+        since nothing distinguishes them.
     age : str
         Years.
     sex : str

@@ -1,4 +1,4 @@
-"""An ICBHI-shaped folder of synthetic lung sounds, so that everything runs without any data set.
+"""A folder of synthetic lung sounds in the form of ICBHI, so that everything runs without any data set.
 
 The folder has the layout, names, tables and annotation files of ICBHI 2017, and its sounds have crackles and wheezes
 made as the literature describes them (``sounds.py`` beside this file). It is a stand-in for trying out and testing
@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -80,8 +81,10 @@ class _Patient:
     device: _Device
 
 
-def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
-    """Write an ICBHI-shaped folder of synthetic lung sounds.
+def synthesize_icbhi(
+    folder: str | os.PathLike, patients: int = 24, recordings: int = 4, seed: int = 0, progress: bool = True
+) -> dict[str, Any]:
+    """Write a folder of synthetic lung sounds in the form of ICBHI.
 
     The same settings give the same bytes (with the same versions of this package and of NumPy). The folder appears when
     it is complete; a complete one of the same settings and version is left as it is.
@@ -93,7 +96,7 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
     patients : int
         Number of patients, at least 5. They are split 60/40 into train and test, each diagnosis alike.
     recordings : int
-        Recordings of each patient, at different places of the chest, 1 to 7. Each lasts 14 to 17 s, some 5 cycles.
+        Recordings of each patient, at different locations of the chest, 1 to 7. Each lasts 14 to 17 s, some 5 cycles.
     seed : int
         Of everything random, 0 or more.
     progress : bool
@@ -122,7 +125,9 @@ def synthesize_icbhi(folder, patients=24, recordings=4, seed=0, progress=True):
             f"patients={patients}: expected at least {_FEWEST_PATIENTS}, for all classes in both splits"
         )
     if not 1 <= recordings <= len(LOCATIONS):
-        raise LungSRADError(f"recordings={recordings}: expected 1 to {len(LOCATIONS)}, one for each place of the chest")
+        raise LungSRADError(
+            f"recordings={recordings}: expected 1 to {len(LOCATIONS)}, one for each location of the chest"
+        )
     if seed < 0:
         raise LungSRADError(f"seed={seed}: expected a whole number from 0 on")
     folder = Path(os.fspath(folder))
@@ -221,12 +226,12 @@ def _enrol(patients):
     diagnoses = sorted(_DIAGNOSIS_TURNS[number % len(_DIAGNOSIS_TURNS)] for number in range(patients))
     return [
         _Patient(
-            number=FIRST_PATIENT + place,
+            number=FIRST_PATIENT + index,
             diagnosis=diagnosis,
-            split="train" if 3 * (place + 1) // 5 > 3 * place // 5 else "test",
-            device=_DEVICES[_DEVICE_TURNS[place % len(_DEVICE_TURNS)]],
+            split="train" if 3 * (index + 1) // 5 > 3 * index // 5 else "test",
+            device=_DEVICES[_DEVICE_TURNS[index % len(_DEVICE_TURNS)]],
         )
-        for place, diagnosis in enumerate(diagnoses)
+        for index, diagnosis in enumerate(diagnoses)
     ]
 
 
@@ -250,13 +255,13 @@ def _record(patient, recordings, rng):
     }
     times = [_breathe(breath, rng) for _ in range(recordings)]
     labels = _share_out(sum(map(len, times)), _DISEASES[patient.diagnosis].shares, rng)
-    places = rng.permutation(LOCATIONS)[:recordings]
-    for index, (cycles, place) in enumerate(zip(times, places, strict=True), start=1):
+    locations = rng.permutation(LOCATIONS)[:recordings]
+    for index, (cycles, location) in enumerate(zip(times, locations, strict=True), start=1):
         annotation = [(start, stop, labels.pop()) for start, stop in cycles]
         # One after the other: one index for all. At the same time, which these are not: an index for each.
         record = "1b1" if patient.device.mode == "sc" else f"{index}b1"
-        name = f"{patient.number}_{record}_{place}_{patient.device.mode}_{patient.device.name}"
-        yield name, _sound(annotation, patient, place, anatomy, rng), annotation
+        name = f"{patient.number}_{record}_{location}_{patient.device.mode}_{patient.device.name}"
+        yield name, _sound(annotation, patient, location, anatomy, rng), annotation
 
 
 def _breathe(breath, rng):
@@ -273,12 +278,12 @@ def _share_out(cycles, shares, rng):
     return [labels[position] for position in rng.permutation(cycles)]
 
 
-def _sound(annotation, patient, place, anatomy, rng):
+def _sound(annotation, patient, location, anatomy, rng):
     """The samples of a recording, within -1 and 1."""
     rate, disease = patient.device.sample_rate, _DISEASES[patient.diagnosis]
     samples = int((annotation[-1][1] + rng.uniform(0.1, 0.5)) * rate)
     # Over the trachea sounds are harsher: the spectrum reaches 850 to 1600 Hz (Gavriely et al., 1981).
-    corner = anatomy["corner"] * (1.6 if place == "Tc" else 1.0)
+    corner = anatomy["corner"] * (1.6 if location == "Tc" else 1.0)
     inspiration = breath_noise(samples, rate, corner, rng.uniform(12.7, 15.2), rng)
     expiration = breath_noise(samples, rate, corner, rng.uniform(13.4, 20.3), rng)
     flow_in, flow_out = np.zeros(samples), np.zeros(samples)
@@ -296,10 +301,10 @@ def _sound(annotation, patient, place, anatomy, rng):
     heart = heart_sounds(samples, rate, anatomy["heart_rate"], rng.uniform(0, 0.8), rng)
     ambient = anatomy["ambient"] * rng.standard_normal(samples)
     chest = flow_in * inspiration + flow_out * expiration + events + anatomy["heart"] * heart
-    heard = stethoscope(chest + ambient, rate, patient.device.low_hz, patient.device.high_hz)
-    # The gain does not look at the events: scaled to one peak, a recording would tell its classes by its level alone.
+    recorded = stethoscope(chest + ambient, rate, patient.device.low_hz, patient.device.high_hz)
+    # The gain does not depend on the events: scaled to one peak, a recording's level alone would show its classes.
     gain = np.exp(rng.uniform(np.log(0.01), np.log(0.03)))
-    return heard * min(gain, 0.95 / np.abs(heard).max())
+    return recorded * min(gain, 0.95 / np.abs(recorded).max())
 
 
 def _swell(duration, rate):

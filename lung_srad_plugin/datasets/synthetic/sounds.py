@@ -14,12 +14,14 @@ respiratory sounds. Eur Respir Rev 10 (CORSA).
 Kiyokawa, Greenberg, Shirota, Pasterkamp (2001). Auditory detection of simulated crackles in breath sounds. Chest 119.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 DECIBELS_PER_OCTAVE = 20 * np.log10(2)  # of a spectrum that falls as 1 / frequency
 
 
-def breath_noise(samples, sample_rate, corner, slope, rng):
+def breath_noise(samples: int, sample_rate: int, corner: float, slope: float, rng: np.random.Generator) -> np.ndarray:
     """Noise with the spectrum of breath sounds over the chest wall.
 
     The amplitude spectrum is flat from 75 Hz to a corner and falls steadily above it: by 13 to 15 dB per octave in
@@ -59,7 +61,7 @@ def breath_noise(samples, sample_rate, corner, slope, rng):
     return noise / np.sqrt(np.mean(noise**2))
 
 
-def apply_gain(waveform, sample_rate, gain):
+def apply_gain(waveform: np.ndarray, sample_rate: int, gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Filter a waveform in the frequency domain, without changing phases.
 
     Arguments
@@ -87,7 +89,7 @@ def apply_gain(waveform, sample_rate, gain):
     return np.fft.irfft(np.fft.rfft(waveform, length) * gain(frequency), length)[: len(waveform)]
 
 
-def crackle(deflection, two_cycles, sample_rate):
+def crackle(deflection: float, two_cycles: float, sample_rate: int) -> np.ndarray:
     """One crackle: an explosive, damped wave of two cycles whose period grows.
 
     The waveform is that of Kiyokawa et al. (2001): with time t running from 0 to 1 over the two cycles,
@@ -121,7 +123,14 @@ def crackle(deflection, two_cycles, sample_rate):
     return wave / np.abs(wave).max()
 
 
-def wheeze(start_hz, stop_hz, duration, sample_rate, harmonics=(1.0, 0.3, 0.1), phase=0.0):
+def wheeze(
+    start_hz: float,
+    stop_hz: float,
+    duration: float,
+    sample_rate: int,
+    harmonics: Sequence[float] = (1.0, 0.3, 0.1),
+    phase: float = 0.0,
+) -> np.ndarray:
     """One wheeze: a tone with harmonics that glides slowly, with a soft start and end.
 
     Wheezes are sinusoidal, last longer than 80 to 100 ms and have their dominant frequency between about 100 and
@@ -161,7 +170,9 @@ def wheeze(start_hz, stop_hz, duration, sample_rate, harmonics=(1.0, 0.3, 0.1), 
     return wave * np.sin(np.pi / 2 * np.minimum(edge, 1)) ** 2
 
 
-def heart_sounds(samples, sample_rate, beats_per_minute, first, rng):
+def heart_sounds(
+    samples: int, sample_rate: int, beats_per_minute: float, first: float, rng: np.random.Generator
+) -> np.ndarray:
     """First and second heart sounds: short low-frequency thuds, below some 150 Hz.
 
     Arguments
@@ -200,7 +211,7 @@ def heart_sounds(samples, sample_rate, beats_per_minute, first, rng):
     return wave
 
 
-def stethoscope(waveform, sample_rate, low_hz, high_hz):
+def stethoscope(waveform: np.ndarray, sample_rate: int, low_hz: float, high_hz: float) -> np.ndarray:
     """Colour a waveform as a stethoscope or microphone does: a band, with slopes of 12 dB per octave beside it.
 
     Arguments
