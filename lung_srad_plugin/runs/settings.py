@@ -64,7 +64,8 @@ class Settings(BaseModel):
     """The settings of an experiment: each key of ``hparams/lung_srad.yaml`` with its type and range.
 
     Keys that an experiment file adds for its own references are not checked. ``Built`` keys are objects; their text is
-    the tag that builds them, as in ``experiment_settings``.
+    the tag that builds them, as in ``experiment_settings``. Keys with a default are absent from runs of version 0.1,
+    which were trained with that default.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -74,8 +75,8 @@ class Settings(BaseModel):
     output_folder: Name
     save_folder: Name
     feature_folder: Annotated[Name | None, Field(description="a folder, or null to compute features every time")]
-    dataset: Annotated[str, _one_of(TRAINED_DATA_SETS)]
-    task: Annotated[str, _one_of(TASK_NAMES)]
+    dataset: Annotated[str, _one_of(TRAINED_DATA_SETS)] = "icbhi"
+    task: Annotated[str, _one_of(TASK_NAMES)] = "4class"
     split: Annotated[str, _one_of(SPLITS)]
     valid: Annotated[str, _one_of(VALIDS)]
     valid_fraction: Annotated[float, _finite(0, 1, above=True, below=True, description="a number between 0 and 1")]
@@ -97,7 +98,6 @@ class Settings(BaseModel):
     sample_rate: Annotated[int, Field(ge=1000, le=192_000, description="a rate in Hz from 1000 to 192000")]
     duration: Annotated[float, _finite(0.1, 120, description="seconds from 0.1 to 120")]
     frames: Annotated[int | None, Field(ge=4, description="a whole number from 4, or null to keep all frames")]
-    # Keys with a default are absent from runs of version 0.1.
     level: Annotated[str, _one_of(LEVELS)] = "recorded"
     n_mels: Count = 128
     window_ms: Annotated[float, _finite(1, 1000, description="milliseconds from 1 to 1000")] = 25.0
@@ -121,7 +121,7 @@ class Settings(BaseModel):
     depths: Annotated[list[Count], Field(min_length=1, description="the number of blocks of each stage")]
     dims: Annotated[list[Count], Field(min_length=1, description="the number of channels of each stage")]
     drop_path_rate: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
-    encoder_norm: Annotated[str, _one_of(NORMS)]
+    encoder_norm: Annotated[str, _one_of(NORMS)] = "layer"
     scan_backend: Annotated[str | None, _one_of(BACKENDS)]
     gradient_checkpointing: Switch
     gaussian_stage: Annotated[int, Field(ge=0, description="the index of a stage, from 0")]
@@ -146,8 +146,8 @@ class Settings(BaseModel):
     stop_gradient: Annotated[str, _one_of(STOP_GRADIENTS)]
     contrastive_loss: Built
     class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
-    teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")]
-    distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")]
+    teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")] = None
+    distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0
     one_pass: Switch
 
     number_of_epochs: Count
@@ -184,6 +184,21 @@ class Settings(BaseModel):
         if self.high_hz is not None and self.high_hz > self.sample_rate / 2:
             raise ValueError(f"high_hz: {self.high_hz:g}; expected at most half of sample_rate {self.sample_rate}")
         return self
+
+
+def fill_defaults(hparams: dict[str, Any]) -> None:
+    """Add the keys that runs of version 0.1 do not have, with the values that they were trained with.
+
+    Example
+    -------
+    >>> hparams = {"encoder_norm": "batch"}
+    >>> fill_defaults(hparams)
+    >>> hparams["encoder_norm"], hparams["normalization"]
+    ('batch', 'audioset')
+    """
+    for key, field in Settings.model_fields.items():
+        if not field.is_required():
+            hparams.setdefault(key, field.default)
 
 
 def check_settings(settings: Mapping[str, Any], source: str | Path, complete: bool = True) -> None:

@@ -27,7 +27,7 @@ from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.runs.command_line import read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.runs.results import RULES, rule_text, score_predictions, write_results, write_run_predictions
-from lung_srad_plugin.runs.settings import check_settings
+from lung_srad_plugin.runs.settings import check_settings, fill_defaults
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import make_dataset
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group
@@ -70,6 +70,7 @@ def train(arguments):
     join_process_group(run_opts)
     run_on_main(check_resumable, args=[base, changes])
     hparams = load_experiment(base, changes)
+    fill_defaults(hparams)
     sb.create_experiment_directory(
         hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
     )
