@@ -13,7 +13,7 @@ from lung_srad_plugin.datasets.manifests import read_manifest, validate_manifest
 from lung_srad_plugin.datasets.sprsound.annotation import parse_annotation
 from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound
 from lung_srad_plugin.datasets.sprsound.recording_name import parse_name
-from lung_srad_plugin.datasets.sprsound.tasks import EVENT_TYPES, FOUR_CLASSES, TASKS
+from lung_srad_plugin.datasets.sprsound.tasks import EVENT_TYPES, FOUR_CLASSES, TASKS, pool_recording_labels
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
 
@@ -100,6 +100,23 @@ def test_tasks_of_the_challenge(sprsound_folder, published, tmp_path, task):
         assert parts["train"]["cycles"]["total"] + parts["valid"]["cycles"]["total"] == 1949
         rows = read_manifest(prepared.tests["test_inter"], prepared.data_root)
         assert all(row["start"] == 0 and row["stop"] == row["duration"] for row in rows)
+
+
+@pytest.mark.parametrize("finer", [True, False], ids=["seven types", "four classes"])
+def test_pooled_true_events_give_the_published_recording_labels(published, finer):
+    rows = [row for path in published.tests.values() for row in read_manifest(path, "/data")]
+    pooled = pool_recording_labels(
+        [row["recording"] for row in rows], [row["event" if finer else "label"] for row in rows]
+    )
+    assert pooled == {row["recording"]: row["recording_label"] for row in rows}
+    assert len(pooled) == 377 + 347
+
+
+def test_pooling_refuses_unknown_classes_and_unequal_lengths():
+    with pytest.raises(LungSRADError, match="a: unknown class 'poor quality'"):
+        pool_recording_labels(["a"], ["poor quality"])
+    with pytest.raises(LungSRADError, match="2 recordings but 1 classes"):
+        pool_recording_labels(["a", "b"], ["normal"])
 
 
 # Made folders

@@ -129,7 +129,8 @@ def prepare_icbhi(
         sides, source = _find_split(layout, tables["split"])
         listed, missing = assign_sides(names, sides)
         message = f"is in no good line of the split ({source})"
-        problems += [Problem(name, message, left_out="recording") for name in missing]
+        group = f"{{count}} recordings are in no good line of the split ({source})"
+        problems += [Problem(name, message, left_out="recording", group=group) for name in missing]
         recordings = {name: recording for name, recording in recordings.items() if name in listed}
     patients, found = _describe_patients(layout, tables, names)
     problems = sort_problems(problems + found)

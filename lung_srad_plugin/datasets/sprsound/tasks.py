@@ -1,7 +1,7 @@
 """The labels of SPRSound, the tasks of its challenge, and how its events become the four classes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -142,7 +142,49 @@ def record_label_of(event_types: set[str]) -> str:
     >>> record_label_of({"normal", "rhonchi", "fine crackle"})
     'CAS & DAS'
     """
-    found = {FOUR_CLASSES[event] for event in event_types}
+    return _record_label({FOUR_CLASSES[event] for event in event_types})
+
+
+def _record_label(found):
     if "both" in found or {"crackle", "wheeze"} <= found:
         return "CAS & DAS"
     return "CAS" if "wheeze" in found else "DAS" if "crackle" in found else "normal"
+
+
+def pool_recording_labels(recordings: Sequence[str], classes: Sequence[str]) -> dict[str, str]:
+    """Return a label for each recording, from the classes of its events or of the windows that slide over it.
+
+    The rule is the data set's definition: a recording has DAS where any event or window is crackle or both, CAS where
+    any is wheeze or both, CAS & DAS where it has both of them; else it is normal. Poor quality cannot come from classes
+    of events: a model that shall find it must be trained on task 2-1 or 2-2.
+
+    Arguments
+    ---------
+    recordings : sequence of str
+        (N,) the recording of each event or window.
+    classes : sequence of str
+        (N,) its class, one of ``CLASSES`` or of ``EVENT_TYPES``.
+
+    Returns
+    -------
+    dict
+        Recording to one of ``RECORD_LABELS``, in the order in which they come.
+
+    Raises
+    ------
+    LungSRADError
+        Where there is not one class for each, or one is unknown.
+
+    Example
+    -------
+    >>> pool_recording_labels(["a", "a", "b"], ["normal", "crackle", "normal"])
+    {'a': 'DAS', 'b': 'normal'}
+    """
+    if len(recordings) != len(classes):
+        raise LungSRADError(f"{len(recordings)} recordings but {len(classes)} classes: expected one for each")
+    found: dict[str, set[str]] = {}
+    for recording, name in zip(recordings, classes, strict=True):
+        if name not in CLASSES and name not in FOUR_CLASSES:
+            raise LungSRADError(f"{recording}: unknown class {name!r}; expected one of {', '.join(CLASSES)}")
+        found.setdefault(recording, set()).add(FOUR_CLASSES.get(name, name))
+    return {recording: _record_label(names) for recording, names in found.items()}
