@@ -4,6 +4,8 @@ An annotator marks two findings in each cycle, crackle and wheeze; the four clas
 ``CLASSES`` is fixed here and never learned from data, so that an index means the same in every model.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
@@ -11,7 +13,7 @@ from lung_srad_plugin.errors import LungSRADError
 CLASSES = ("normal", "crackle", "wheeze", "both")
 
 
-def label_of(crackle, wheeze):
+def label_of(crackle: int, wheeze: int) -> str:
     """Return the class name of a cycle with these two findings.
 
     Arguments
@@ -40,7 +42,7 @@ def label_of(crackle, wheeze):
     return CLASSES[int(crackle) + 2 * int(wheeze)]
 
 
-def findings_of(label):
+def findings_of(label: str) -> tuple[int, int]:
     """Return ``(crackle, wheeze)``, each 0 or 1, of a class name: the inverse of ``label_of``.
 
     Raises
@@ -83,7 +85,7 @@ def abnormal_probability(probabilities: np.ndarray) -> np.ndarray:
     return np.maximum(1 - np.asarray(probabilities, dtype=np.float64)[..., 0], 0)
 
 
-def make_label_encoder(labels):
+def make_label_encoder(labels: Iterable[str]):
     """Return a ``CategoricalEncoder`` of the labels in the order given, that of the model's outputs.
 
     Raises

@@ -36,7 +36,7 @@ class AudioSource:
 
     def open_bytes(self) -> BinaryIO:
         """Return the undecoded file, opened for reading."""
-        return io.BytesIO(self.content) if self.path is None else self.path.open("rb")
+        return io.BytesIO(self.content or b"") if self.path is None else self.path.open("rb")
 
     def open_audio(self) -> soundfile.SoundFile:
         """Return the recording, opened for decoding.

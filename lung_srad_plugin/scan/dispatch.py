@@ -17,7 +17,7 @@ BACKENDS = ("reference", "cpu", "triton", "mamba")
 ONNX = "onnx"
 
 
-def available_scan_backends():
+def available_scan_backends() -> tuple[str, ...]:
     """Return the names of the backends that work on this machine.
 
     Returns
@@ -35,7 +35,17 @@ def available_scan_backends():
     return tuple(name for name in BACKENDS if _obstacle(name) is None)
 
 
-def selective_scan(u, delta, A, B, C, D=None, delta_bias=None, delta_softplus=False, backend=None):
+def selective_scan(
+    u: torch.Tensor,
+    delta: torch.Tensor,
+    A: torch.Tensor,
+    B: torch.Tensor,
+    C: torch.Tensor,
+    D: torch.Tensor | None = None,
+    delta_bias: torch.Tensor | None = None,
+    delta_softplus: bool = False,
+    backend: str | None = None,
+) -> torch.Tensor:
     """Scan a sequence; arguments and shapes are those of ``mamba_ssm``'s ``selective_scan_fn``.
 
     ``h[t] = exp(delta[t] A) h[t-1] + delta[t] B[t] u[t]`` and ``y[t] = C[t] . h[t] + D u[t]`` (Gu and Dao 2023, arXiv
@@ -100,7 +110,16 @@ def selective_scan(u, delta, A, B, C, D=None, delta_bias=None, delta_softplus=Fa
     return scan(u, delta, A, B, C, D, delta_bias, delta_softplus)
 
 
-def cross_scan(x, delta, B, C, A, D, delta_bias, backend=None):
+def cross_scan(
+    x: torch.Tensor,
+    delta: torch.Tensor,
+    B: torch.Tensor,
+    C: torch.Tensor,
+    A: torch.Tensor,
+    D: torch.Tensor,
+    delta_bias: torch.Tensor,
+    backend: str | None = None,
+) -> torch.Tensor:
     """Scan a map along the four traversals of SS2D and add up the outputs (VMamba, arXiv 2401.10166, section 4.2).
 
     The traversals: 0 row by row (along W, then H), 1 column by column (along H, then W), 2 and 3 the same two from the
@@ -146,7 +165,17 @@ def cross_scan(x, delta, B, C, A, D, delta_bias, backend=None):
     return scan(x, delta, B, C, A, D, delta_bias)
 
 
-def cross_scan_projected(x, dt, dt_weight, B, C, A, D, delta_bias, backend=None):
+def cross_scan_projected(
+    x: torch.Tensor,
+    dt: torch.Tensor,
+    dt_weight: torch.Tensor,
+    B: torch.Tensor,
+    C: torch.Tensor,
+    A: torch.Tensor,
+    D: torch.Tensor,
+    delta_bias: torch.Tensor,
+    backend: str | None = None,
+) -> torch.Tensor:
     """``cross_scan`` with step sizes of low rank, ``delta[..., k, :] = dt_weight[k] @ dt[..., k, :]``.
 
     This is how SS2D computes them. The ``cpu`` backend multiplies inside its kernels, so that ``delta``, four times as

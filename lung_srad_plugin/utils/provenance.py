@@ -10,7 +10,7 @@ from pathlib import Path
 PACKAGES = ("lung-srad", "speechbrain", "torch", "torchaudio", "numpy", "numba", "triton", "mamba-ssm", "hyperpyyaml")
 
 
-def package_versions():
+def package_versions() -> dict[str, str]:
     """Return the versions of the packages that results depend on, by name, without those that are not installed.
 
     Example
@@ -27,7 +27,7 @@ def package_versions():
     return found
 
 
-def source_commit():
+def source_commit() -> str | None:
     """Return the git commit of this source tree, with ``-dirty`` where files were changed since; else None."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -39,7 +39,7 @@ def source_commit():
         return None
 
 
-def peak_memory_megabytes(device):
+def peak_memory_megabytes(device: str) -> float | None:
     """Return the most memory this process has used at once so far, in 1e6 bytes.
 
     Arguments
@@ -69,7 +69,7 @@ def peak_memory_megabytes(device):
     return round(largest * (1 if sys.platform == "darwin" else 1024) / 1e6)
 
 
-def file_sha256(path):
+def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as hexadecimal digits.
 
     Example

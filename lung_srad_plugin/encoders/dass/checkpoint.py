@@ -25,7 +25,9 @@ _HUB_RENAMES = {
 _SHOWN = 8
 
 
-def load_dass_checkpoint(path, encoder, head=None):
+def load_dass_checkpoint(
+    path: str | Path, encoder: torch.nn.Module, head: torch.nn.Linear | None = None
+) -> torch.nn.Module:
     """Load public DASS weights into an encoder, and into a linear head where one is given.
 
     Nothing is changed unless everything fits: each weight of the encoder is in the file with the right shape, and the
@@ -77,7 +79,7 @@ def load_dass_checkpoint(path, encoder, head=None):
     return encoder
 
 
-def file_name(name, layout):
+def file_name(name: str, layout: str) -> str:
     """Turn a weight's name in the encoder (or ``head.*``) into its name in a file of this layout.
 
     Arguments
@@ -106,7 +108,7 @@ def file_name(name, layout):
     return _HUB_PREFIX + name
 
 
-def file_shape(name, shape, layout):
+def file_shape(name: str, shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     """Return the shape that a weight of this name and shape in the encoder has in a file of this layout.
 
     The hub's layout joins the four traversals of the two projections into one matrix.
