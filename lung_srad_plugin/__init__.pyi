@@ -39,8 +39,8 @@ from .labels import findings_of as findings_of
 from .labels import label_of as label_of
 from .metrics.comparison import paired_difference as paired_difference
 from .metrics.icbhi_score import icbhi_scores as icbhi_scores
-from .metrics.predictions import read_predictions as read_predictions
-from .metrics.predictions import write_predictions as write_predictions
+from .metrics.predictions_file import read_predictions as read_predictions
+from .metrics.predictions_file import write_predictions as write_predictions
 from .nn.gaussian import GaussianSmoothed as GaussianSmoothed
 from .nn.gaussian import gaussian_smooth as gaussian_smooth
 from .nn.gaussian import smooth_blocks as smooth_blocks

@@ -1,6 +1,7 @@
 """An ablation as one HTML page: every row with its seeds, its difference from the reference, and what was published."""
 
 import math
+from typing import Any
 
 from lung_srad_plugin.ablation.report import header_and_cells
 from lung_srad_plugin.evaluation.page_seeds import scale_of
@@ -10,7 +11,7 @@ from lung_srad_plugin.reporting.pages import render
 STEP = 5  # the scale of the differences ends at a multiple of it
 
 
-def render_ablation(table):
+def render_ablation(table: dict[str, Any]) -> str:
     """Return the page of an ablation; it needs nothing but itself.
 
     Arguments
@@ -44,12 +45,14 @@ def render_ablation(table):
 
     return render(
         "ablation.html.jinja",
-        table=table,
-        tables={rule: header_and_cells(table, rule) for rule in table["selection"]},
-        strip=strip,
-        difference=difference,
-        scale=(low, high),
-        widest=widest,
+        {
+            "table": table,
+            "tables": {rule: header_and_cells(table, rule) for rule in table["selection"]},
+            "strip": strip,
+            "difference": difference,
+            "scale": (low, high),
+            "widest": widest,
+        },
     )
 
 

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lung_srad_plugin.ablation.grid import FIGURES
+from lung_srad_plugin.utils.text import markdown_text, printable
 
 
 def header_and_cells(table, rule):
@@ -46,26 +47,31 @@ def rich_tables(table):
 
 def markdown(table):
     """Return the whole report as Markdown."""
-    lines = ["# Ablation", "", f"Grid: `{table['grid']}`. All figures are percent of the test cycles.", ""]
+    lines = ["# Ablation", "", f"Grid: {markdown_text(table['grid'])}. All figures are percent of the test cycles.", ""]
     for rule, text in table["selection"].items():
         header, cells = header_and_cells(table, rule)
-        lines += [f"## {rule}: {text}", "", _line(header), _line(["---"] + ["---:"] * (len(header) - 1))]
+        lines += [f"## {rule}: {markdown_text(text)}", "", _line(header), "|---|" + "---:|" * (len(header) - 1)]
         lines += [*map(_line, cells), ""]
     if not table["selection"]:
         lines += ["No run is finished.", ""]
     for rule in table["selection"]:
-        lines += [f"## Each seed, {rule}", "", _line(["row", "seed", "epoch", *FIGURES]), _line(["---"] * 7)]
+        lines += [
+            f"## Each seed, {rule}",
+            "",
+            _line(["row", "seed", "epoch", *FIGURES]),
+            "|" + "---|" * (3 + len(FIGURES)),
+        ]
         lines += [*map(_line, _each_seed(table, rule)), ""]
     interval = f"{table['bootstrap']['confidence']:g} % interval of {table['bootstrap']['resamples']} resamples"
     lines += ["## How to read it", "", f"- In brackets: {interval} of patients."]
-    lines += [f"- {note}" for note in table["notes"]]
+    lines += [f"- {markdown_text(note)}" for note in table["notes"]]
     lines += ["", f"## How rows differ from {table['reference']}", ""]
     for row in table["rows"]:
-        changes = ", ".join(f"`{key}: {value}`" for key, value in row["changes"].items()) or "nothing"
-        lines.append(f"- {row['name']}: {changes}")
+        changes = ", ".join(f"{key}: {value}" for key, value in row["changes"].items()) or "nothing"
+        lines.append(f"- {markdown_text(row['name'])}: {markdown_text(changes)}")
     for failure in table["failures"]:
         lines += ["", f"## Failed: {failure['row']}, seed {failure['seed']}, {failure['ended']}", ""]
-        lines += [f"    {line}" for line in failure["log"]]
+        lines += [f"    {printable(line)}" for line in failure["log"]]
     return "\n".join(lines) + "\n"
 
 
@@ -114,4 +120,4 @@ def _with_interval(difference):
 
 
 def _line(cells):
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(markdown_text, cells)) + " |"

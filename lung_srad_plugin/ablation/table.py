@@ -1,19 +1,24 @@
 """The numbers of an ablation table: over seeds, against the reference row, and beside what was published."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-from lung_srad_plugin.ablation.grid import FIGURES
+from lung_srad_plugin.ablation.execute import Failure
+from lung_srad_plugin.ablation.grid import FIGURES, Grid
+from lung_srad_plugin.ablation.runs import Run
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.cautions import FEW_PATIENTS, patients_in_both
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.comparison import over_seeds, paired_difference
-from lung_srad_plugin.metrics.metrics import measure_classes
-from lung_srad_plugin.metrics.predictions import read_predictions
+from lung_srad_plugin.metrics.predictions_file import read_predictions
+from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
 from lung_srad_plugin.runs.results import RULES, predictions_name
 
 # What the figures are called in evaluation.
-MEASURED_AS = {
+METRIC_OF_FIGURE = {
     "Sp": "specificity",
     "Se": "sensitivity_strict_class",
     "Score": "score_strict_class",
@@ -21,7 +26,9 @@ MEASURED_AS = {
 }
 
 
-def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, seed=0):
+def ablation_table(
+    grid: Grid, runs: Sequence[Run], failures: Sequence[Failure] = (), bootstrap: Bootstrap | None = None
+) -> dict[str, Any]:
     """Compute the table of a grid from the runs that are finished.
 
     Arguments
@@ -31,8 +38,8 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
         All of them, as of ``plan_runs``.
     failures : list of Failure
         Of the latest attempt.
-    resamples, confidence, seed
-        Of the intervals of the differences, as in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals of the differences are made.
 
     Returns
     -------
@@ -50,10 +57,11 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
     LungSRADError
         Where the predictions of a finished run are missing or faulty.
     """
-    finished = {row.name: {} for row in grid.rows}
+    bootstrap = bootstrap or Bootstrap()
+    finished: dict[str, dict[int, tuple[Run, dict[str, Any]]]] = {row.name: {} for row in grid.rows}
     for run in runs:
         if run.is_finished():
-            finished[run.row][run.seed] = run, run.results()
+            finished[run.row][run.seed] = run, run.results() or {}
     results = [result for by_seed in finished.values() for _, result in by_seed.values()]
     rules = [rule for rule in RULES if results and all(rule in result["selected"] for result in results)]
     tables = {
@@ -71,7 +79,7 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
         try:
             for rule in rules if row.name != grid.reference else ():
                 reference, own = tables[rule][grid.reference], tables[rule][row.name]
-                difference[rule] = _difference(reference, own, resamples, confidence, seed)
+                difference[rule] = _difference(reference, own, bootstrap)
         except LungSRADError as error:
             incomparable.append(f"No difference of {row.name} from {grid.reference}: {error}.")
         rows.append(
@@ -98,7 +106,7 @@ def ablation_table(grid, runs, failures=(), resamples=10_000, confidence=95.0, s
         "published_source": grid.published_source,
         "selection": _selection(results, rules),
         "test": test,
-        "bootstrap": {"clusters": "patient", "resamples": resamples, "confidence": confidence, "seed": seed},
+        "bootstrap": bootstrap.describe(),
         "notes": _notes(grid, finished, results, test) + incomparable,
         "rows": rows,
         "failures": [
@@ -121,14 +129,14 @@ def _over_seeds(by_seed, rule):
     return measured
 
 
-def _difference(reference, tables, resamples, confidence, seed):
+def _difference(reference, tables, bootstrap):
     """Return by figure how much a row is above the reference; None where one of them has no finished run."""
     if not reference or not tables:
         return None
-    differences = paired_difference(reference, tables, resamples, confidence, seed, measures=measure_classes)
+    differences = paired_difference(reference, tables, bootstrap, metrics=compute_class_metrics)
     by_figure = {}
-    for name, measure in MEASURED_AS.items():
-        interval = asdict(differences[measure])
+    for name, metric in METRIC_OF_FIGURE.items():
+        interval = asdict(differences[metric])
         by_figure[name] = {key: None if math.isnan(value) else value for key, value in interval.items()}
     return by_figure
 

@@ -37,30 +37,35 @@ def evaluate(
     harmonic: Annotated[bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run what a model folder names outside the export's own parts.")
+    ] = False,
 ):
     """Evaluate a run, several seeds or folds of it, a model or predictions: report.html, report.md and report.json."""
     from lung_srad_plugin.evaluation import command
+    from lung_srad_plugin.evaluation.console import print_summary
+    from lung_srad_plugin.evaluation.options import EvaluationOptions
+    from lung_srad_plugin.metrics.bootstrap import Bootstrap
 
     folders, manifest = split_sources(sources)
-    options = {
-        "manifest": manifest,
-        "data_root": data_root,
-        "labels_map": labels_map,
-        "valid": valid,
-        "windows": windows,
-        "against": against or (),
-        "resamples": resamples,
-        "confidence": confidence,
-        "seed": seed,
-        "harmonic": harmonic,
-        "batch_size": batch_size,
-        "device": device,
-    }
+    options = EvaluationOptions(
+        manifest=manifest,
+        data_root=data_root,
+        labels_map=labels_map,
+        valid=valid,
+        windows=windows,
+        against=tuple(against or ()),
+        bootstrap=Bootstrap(resamples, confidence, seed),
+        harmonic=harmonic,
+        batch_size=batch_size,
+        device=device,
+        trust_code=trust_code,
+    )
     if len(folders) > 1:
-        report = command.evaluate_runs(folders, output, **options)
+        report = command.evaluate_runs(folders, output, options)
     else:
-        report = command.evaluate(folders[0], output, **options)
-    command.print_summary(report, output)
+        report = command.evaluate(folders[0], output, options)
+    print_summary(report, output)
 
 
 def split_sources(paths):

@@ -1,10 +1,16 @@
 """What a reader must know of the numbers of a report, and what must not be compared with what."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lung_srad_plugin.datasets.synthetic.marker import EVALUATED_ON_SYNTHETIC, TRAINED_ON_SYNTHETIC
+from lung_srad_plugin.evaluation.sources import Source
+
 # Below this many patients an interval from resampled patients is too narrow to be trusted.
 FEW_PATIENTS = 20
 
 
-def patients_in_both(protocol):
+def patients_in_both(protocol: Mapping[str, Any]) -> dict[str, str]:
     """Return the patients in two parts of the data: by pair in words, the patients in words, blank where none is.
 
     Arguments
@@ -25,8 +31,28 @@ def patients_in_both(protocol):
     return {pair.replace("_", " and "): ", ".join(patients) for pair, patients in shared.items()}
 
 
-def one_answer_cautions(who, labels, confusion):
-    """Point out a model that calls every cycle the same.
+def synthetic_cautions(source: Source) -> list[str]:
+    """Say that sounds are synthetic: those the model was trained on, those evaluated, or both.
+
+    Arguments
+    ---------
+    source : Source
+
+    Returns
+    -------
+    list of str
+        Empty where neither is.
+    """
+    cautions = []
+    if source.trained_on_synthetic:
+        cautions.append(f"{TRAINED_ON_SYNTHETIC}.")
+    if source.synthetic:
+        cautions.append(f"{EVALUATED_ON_SYNTHETIC}.")
+    return cautions
+
+
+def one_answer_cautions(who: str, labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> list[str]:
+    """Point out a model that predicts the same class for every cycle.
 
     Arguments
     ---------
@@ -40,21 +66,21 @@ def one_answer_cautions(who, labels, confusion):
     Returns
     -------
     list of str
-        Empty where there are several answers.
+        Empty where several classes are predicted.
 
     Example
     -------
     >>> one_answer_cautions("Seed 2", ("no", "yes"), [[0, 3], [0, 1]])
     ['Seed 2 called every cycle yes.']
     """
-    answered = [label for label, *counts in zip(labels, *confusion, strict=True) if sum(counts)]
-    if len(answered) > 1:
+    predicted = [label for label, *counts in zip(labels, *confusion, strict=True) if sum(counts)]
+    if len(predicted) > 1:
         return []
-    score = " The 4-class and 2-class Scores of always answering normal are 50 by definition."
-    return [f"{who} called every cycle {answered[0]}.{score if answered[0] == labels[0] else ''}"]
+    score = f" The Score of a model that always predicts {labels[0]} is 50 by definition."
+    return [f"{who} called every cycle {predicted[0]}.{score if predicted[0] == labels[0] else ''}"]
 
 
-def data_cautions(source, patients, support):
+def data_cautions(source: Source, patients: int, support: Mapping[str, int]) -> list[str]:
     """Say what is particular about the cycles, and about the split where they are of the training run.
 
     Arguments
@@ -77,8 +103,8 @@ def data_cautions(source, patients, support):
             cautions.append(f"Patients in both {pair}: {shared}. What the model learned of them may help.")
     if protocol.get("valid_is_test"):
         cautions.append(
-            "The validation cycles were the test cycles, as in the published protocol: the test set picked the epoch, "
-            "and its scores are optimistic. No temperature or threshold was fitted: nothing was left to fit it on."
+            "The validation cycles were the test cycles, as in the published protocol: the test set selected the "
+            "epoch, and its scores are optimistic. No temperature or threshold was fitted: no cycles were left for it."
         )
     cautions += [f"{note[0].upper()}{note[1:]}." for note in protocol.get("notes", ())]
     if patients < FEW_PATIENTS:
@@ -87,7 +113,7 @@ def data_cautions(source, patients, support):
         )
     absent = [label for label, count in support.items() if not count]
     if absent:
-        cautions.append(f"No cycle is annotated {', '.join(absent)}: what is said of that class is undefined here.")
+        cautions.append(f"No cycle is annotated {', '.join(absent)}: the figures of that class are undefined here.")
     if source.labels_map is not None:
         cautions.append(
             "The data set's labels were translated into the model's as the mapping below says; the scores depend on it."
@@ -95,7 +121,7 @@ def data_cautions(source, patients, support):
     return cautions
 
 
-def not_comparable(source, several_seeds):
+def not_comparable(source: Source, several_seeds: bool) -> list[str]:
     """Say what must not be compared with what: general rules first, then those of this report.
 
     Arguments
@@ -113,16 +139,22 @@ def not_comparable(source, several_seeds):
         if several_seeds
         else "One seed with a mean over seeds. The intervals here hold the variation of patients, not that of training."
     )
+    if source.trained_on_synthetic or source.synthetic:
+        return ["Scores of synthetic sounds with scores of any recordings of patients.", seeds]
+    labels = source.selections[0].table.labels
     rules = [
-        "Strict-class with any-abnormal figures. The 4-class Score counts an abnormal cycle as right only with its "
-        "exact class, the 2-class Score with any abnormal class; the second is never lower, and its sensitivity has "
-        "been published under the first one's name.",
-        "Epochs picked on the test set with epochs picked without it. The first are optimistic: an independent rerun "
-        "of a published system over five seeds gave 61.5 with the best epoch on test and 59.6 with the last one.",
+        "Epochs selected on the test set with epochs selected without it: the first are optimistic.",
         seeds,
-        "Other splits or parts of a data set with the official split of the whole: compare the hash of the split.",
+        "Scores on one split, or on a part of a data set, with scores on another: compare the hash of the split.",
         "AUPRC and predictive values between sets with other shares of abnormal cycles.",
     ]
+    if len(labels) > 2:
+        rules.insert(
+            0,
+            f"Strict-class with any-abnormal figures. The {len(labels)}-class Score counts an abnormal cycle as right "
+            "only with its exact class, the 2-class Score with any abnormal class; the second is never lower, and its "
+            "sensitivity has been published under the first one's name.",
+        )
     if not several_seeds:
         rules.append("Groups in the tables below with each other as if all else were equal.")
     if source.labels_map is not None:

@@ -2,69 +2,49 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.cautions import patients_in_both
 from lung_srad_plugin.evaluation.folds import are_folds, pool_folds
 from lung_srad_plugin.evaluation.manifest_table import read_labels_map
-from lung_srad_plugin.evaluation.page import HEADLINE, render_html, render_markdown
+from lung_srad_plugin.evaluation.model_source import classify_manifest
+from lung_srad_plugin.evaluation.options import EvaluationOptions
+from lung_srad_plugin.evaluation.page import render_html, render_markdown
 from lung_srad_plugin.evaluation.page_seeds import render_seeds_html, render_seeds_markdown
-from lung_srad_plugin.evaluation.report import build_report
+from lung_srad_plugin.evaluation.predictions_source import load_predictions
+from lung_srad_plugin.evaluation.report import build_report, resampled_patients
+from lung_srad_plugin.evaluation.run_source import is_run, load_run
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun
 from lung_srad_plugin.evaluation.seeds import build_seeds_report
-from lung_srad_plugin.evaluation.sources import is_run, load_model, load_predictions, load_run
-from lung_srad_plugin.metrics.predictions import read_predictions, write_predictions
-from lung_srad_plugin.reporting.pages import format_interval, format_summary, format_value
+from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.metrics.predictions import PredictionTable
+from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
 from lung_srad_plugin.runs.saved_settings import saved_settings
-from lung_srad_plugin.utils.files import write_together
+from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
+from lung_srad_plugin.utils.progress import progress_bars
+
+REPORT_FILES = ("report.json", "report.md", "report.html")
+
+# From this number of resampled patients on, the expected time is printed before the work begins.
+MUCH = 100_000_000
+SECONDS_PER_PATIENT = 3e-7  # and resample, for all metrics; measured on one core
 
 
-def evaluate(
-    source,
-    output,
-    manifest=None,
-    data_root=None,
-    labels_map=None,
-    valid=None,
-    windows=False,
-    against=(),
-    resamples=10_000,
-    confidence=95.0,
-    seed=0,
-    harmonic=False,
-    batch_size=8,
-    device=None,
-):
+def evaluate(source: str | Path, output: str | Path, options: EvaluationOptions | None = None) -> dict[str, Any]:
     """Evaluate and write ``report.json``, ``report.md`` and ``report.html``, of a model ``predictions.csv`` too.
 
     Arguments
     ---------
     source : str or Path
-        The output folder of a training run, which is reported as it was tested then; with ``manifest``, its exported
+        The output folder of a training run, which is reported as it was tested then; with a manifest, its exported
         model is used. Or a model folder, which needs a manifest. Or a predictions CSV, of whatever model.
     output : str or Path
         The folder to write to.
-    manifest : str or Path, optional
-        CSV of the cycles.
-    data_root : str or Path, optional
-        What ``{data_root}`` in it stands for.
-    labels_map : str or Path, optional
-        JSON, the manifest's labels to the model's, see ``read_labels_map``.
-    valid : str or Path, optional
-        Validation cycles to fit temperature and thresholds on: a manifest for a model, else a predictions CSV.
-    windows : bool
-        Hear cycles longer than the model's duration in overlapping windows, instead of cutting them.
-    against : sequence of str or Path
-        Other models on the same cycles, for paired differences: a predictions CSV, or the output folder of a run.
-    resamples, confidence, seed
-        As in ``bootstrap``.
-    harmonic : bool
-        Add the harmonic scores of the SPRSound challenge.
-    batch_size : int
-        Cycles that go through the model at once.
-    device : str, optional
-        For the model, such as ``"cpu"`` or ``"cuda"``.
+    options : EvaluationOptions, optional
+        The manifest, other models to compare with, how the intervals are made, and so on.
 
     Returns
     -------
@@ -74,43 +54,31 @@ def evaluate(
     Raises
     ------
     LungSRADError
-        Where the arguments do not fit together, or data, model or predictions are faulty.
+        Where the options do not fit together, or data, model or predictions are faulty.
     """
-    source, output = Path(source), Path(output)
-    found = _load(source, manifest, data_root, labels_map, valid, windows, batch_size, device)
-    said = {} if manifest is None or source.is_file() else {"predictions.csv": found.selections[0].table}
-    return _report(found, output, against, resamples, confidence, seed, harmonic, said)
+    source, output, options = Path(source), Path(output), options or EvaluationOptions()
+    refuse_foreign_files(output / name for name in (*REPORT_FILES, "predictions.csv"))
+    found = _load(source, options)
+    classified = options.manifest is not None and not source.is_file()
+    predictions = {"predictions.csv": found.selections[0].table} if classified else {}
+    return _report(found, output, options, predictions)
 
 
 def evaluate_runs(
-    runs,
-    output,
-    manifest=None,
-    data_root=None,
-    labels_map=None,
-    valid=None,
-    windows=False,
-    against=(),
-    resamples=10_000,
-    confidence=95.0,
-    seed=0,
-    harmonic=False,
-    batch_size=8,
-    device=None,
-):
+    runs: Sequence[str | Path], output: str | Path, options: EvaluationOptions | None = None
+) -> dict[str, Any]:
     """Evaluate several runs of one experiment together, and write one report.
 
     Runs that differ in their seed give mean, standard deviation and each seed; with a manifest,
     ``predictions_seed_<seed>.csv`` of each model is written too. Runs that are the folds of a cross-validation (split
-    ``kfold``, or ``device`` with another device left out each time) are pooled: each cycle is answered by the model
+    ``kfold``, or ``device`` with another device left out each time) are pooled: each cycle is classified by the model
     that was trained without it, and ``predictions.csv`` has them all.
 
     Arguments
     ---------
     runs : sequence of (str or Path)
         The output folders of training runs, two or more.
-    output, manifest, data_root, labels_map, valid, windows, against, resamples, confidence, seed, harmonic, batch_size,
-    device
+    output, options
         As in ``evaluate``, for each run.
 
     Returns
@@ -124,44 +92,57 @@ def evaluate_runs(
         As ``evaluate``; where a folder holds no finished run, runs differ in more than their seed or fold, or folds are
         missing or given a manifest.
     """
-    runs, output = [Path(run) for run in runs], Path(output)
-    if len(runs) < 2:
-        raise LungSRADError(f"{len(runs)} runs: expected two or more; a single one has a report of its own")
-    for run in runs:
+    folders, output, options = [Path(run) for run in runs], Path(output), options or EvaluationOptions()
+    refuse_foreign_files(output / name for name in REPORT_FILES)
+    if len(folders) < 2:
+        raise LungSRADError(f"{len(folders)} runs: expected two or more; a single one has a report of its own")
+    for run in folders:
         if not is_run(run):
             raise LungSRADError(f"{run}: not the output folder of a finished training run; among several, each is one")
-    found = [
-        ExperimentRun(
-            run,
-            _load(run, manifest, data_root, labels_map, valid, windows, batch_size, device),
-            saved_settings(run / "hyperparams.yaml"),
-        )
-        for run in runs
-    ]
+    found = [ExperimentRun(run, _load(run, options), saved_settings(run / "hyperparams.yaml")) for run in folders]
     if are_folds(found):
-        if manifest is not None:
+        if options.manifest is not None:
             raise LungSRADError(
-                f"{manifest}: the folds of a cross-validation answer their own test cycles; leave it out"
+                f"{options.manifest}: the folds of a cross-validation classify their own test cycles; leave it out"
             )
         pooled = pool_folds(found)
-        said = {"predictions.csv": pooled.selections[0].table}
-        return _report(pooled, output, against, resamples, confidence, seed, harmonic, said)
-    others = _read_others(against, found[0].source.selections[0].table.labels)
-    report = build_seeds_report(found, resamples, confidence, seed, harmonic, others)
+        return _report(pooled, output, options, {"predictions.csv": pooled.selections[0].table})
+    others = _read_others(options.against, found[0].source.selections[0].table.labels)
+    with progress_bars(counts=False) as progress:
+        task = progress.add_task("resampling patients", total=None)
+        watched = replace(options.bootstrap, progress=lambda done, patients: progress.advance(task, done * patients))
+        report = build_seeds_report(found, watched, options.harmonic, others)
     texts = {
         "report.json": _json(report),
         "report.md": render_seeds_markdown(report),
         "report.html": render_seeds_html(report),
     }
-    said = {f"predictions_seed_{run.seed}.csv": run.source.selections[0].table for run in found if manifest is not None}
-    _write(output, texts, said)
+    tables = {
+        f"predictions_seed_{run.seed}.csv": run.source.selections[0].table
+        for run in found
+        if options.manifest is not None
+    }
+    _write(output, texts, tables)
     return report
 
 
-def _report(source, output, against, resamples, confidence, seed, harmonic, predictions):
+def _report(
+    source: Source, output: Path, options: EvaluationOptions, predictions: Mapping[str, PredictionTable]
+) -> dict[str, Any]:
     """Build and write the report of a ``Source``, with predictions by name of file."""
-    others = _read_others(against, source.selections[0].table.labels)
-    report = build_report(source, resamples, confidence, seed, harmonic, others)
+    others = _read_others(options.against, source.selections[0].table.labels)
+    work = options.bootstrap.resamples * resampled_patients(source, others)
+    if work > MUCH:
+        print(
+            f"note: {options.bootstrap.resamples:,} resamples of this many patients take about "
+            f"{max(1, round(work * SECONDS_PER_PATIENT / 60))} min; --resamples 1000 is quicker",
+            file=sys.stderr,
+            flush=True,
+        )
+    with progress_bars(counts=False) as progress:
+        task = progress.add_task("resampling patients", total=work)
+        watched = replace(options.bootstrap, progress=lambda done, patients: progress.advance(task, done * patients))
+        report = build_report(source, watched, options.harmonic, others)
     texts = {
         "report.json": _json(report),
         "report.md": render_markdown(report),
@@ -171,57 +152,8 @@ def _report(source, output, against, resamples, confidence, seed, harmonic, pred
     return report
 
 
-def print_summary(report, output):
-    """Print the headline of a report, of one source or over seeds, and where to read on."""
-    if "seeds" in report:
-        _print_seeds(report)
-    else:
-        _print_one(report)
-    for caution in report["cautions"]:
-        print(f"note: {caution}")
-    print(Path(output) / "report.html")
-
-
-def _print_one(report):
-    evaluation, main = report["evaluation"], report["selections"][0]
-    print(f"{report['title']} on {report['data']}: {evaluation['cycles']} cycles of {evaluation['patients']} patients")
-    optimistic = " (optimistic: picked on these cycles)" if main["optimistic"] else ""
-    print(f"epoch {main['epoch']}, {main['text']}{optimistic}")
-    _print_protocol(report)
-    for name, definition in report["definitions"].items():
-        if name in evaluation["measures"]:
-            value = format_interval(evaluation["measures"][name], definition["unit"])
-            print(f"  {definition['title']:<34}{value}{' ' + definition['unit'] if definition['unit'] else ''}")
-
-
-def _print_seeds(report):
-    print(f"{report['title']} on {report['data']}: {report['cycles']} cycles of {report['patients']} patients")
-    print(f"seeds {', '.join(map(str, report['seeds']))}: mean ± standard deviation (each seed)")
-    _print_protocol(report)
-    for selection in report["selections"]:
-        print(f"{selection['rule']}: {selection['text']}")
-        for name in HEADLINE:
-            summary, definition = selection["measures"][name], report["definitions"][name]
-            each = ", ".join(format_value(value, decimals=2) for value in summary["values"].values())
-            print(f"  {definition['title']:<34}{format_summary(summary)} {definition['unit']}  ({each})")
-
-
-def _print_protocol(report):
-    """Print the split with its hash and the patients on both sides, and how labels were read."""
-    protocol = report["protocol"]
-    if protocol.get("split"):
-        where = "" if report["of_training"] else " of the model's training"
-        sha256 = f", SHA-256 {protocol['split_sha256']}" if protocol.get("split_sha256") else ""
-        print(f"split{where}: {protocol['split']}{sha256}")
-    for pair, patients in patients_in_both(protocol).items():
-        print(f"  patients in {pair}: {patients or 'none'}")
-    if report["labels_map"] is not None:
-        for label, target in report["labels_map"].items():
-            print(f"  label {label!r} read as {target if target is not None else 'nothing: left out'}")
-
-
 def _read_others(against, labels):
-    """Return the predictions to compare with by name: files, and what the epochs picked first of runs say."""
+    """Return the predictions to compare with by name: files, and those of the first rule of runs."""
     others = {}
     for path in map(Path, against):
         if is_run(path):
@@ -239,18 +171,16 @@ def _json(report):
     return json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write(output, texts, predictions):
-    try:
-        write_together({output / name: text for name, text in texts.items()})
-        for name, table in predictions.items():
-            write_predictions(table, output / name)
-    except OSError as error:
-        raise LungSRADError(f"{output}: cannot be written ({error.strerror or error})") from error
+def _write(output: Path, texts: Mapping[str, str], predictions: Mapping[str, PredictionTable]) -> None:
+    tables = {name: format_predictions(table) for name, table in predictions.items()}
+    write_together({output / name: text for name, text in {**texts, **tables}.items()})
 
 
-def _load(source, manifest, data_root, labels_map, valid, windows, batch_size, device):
+def _load(source: Path, options: EvaluationOptions) -> Source:
+    manifest, data_root, valid = options.manifest, options.data_root, options.valid
+    windows, labels_map = options.windows, options.labels_map
     if source.is_file():
-        _refuse(source, "predictions", {"--labels-map": labels_map, "--windows": windows, "--device": device})
+        _refuse(source, "predictions", {"--labels-map": labels_map, "--windows": windows, "--device": options.device})
         return load_predictions(source, manifest, data_root, valid)
     if is_run(source) and manifest is None:
         given = {"--data-root": data_root, "--labels-map": labels_map, "--valid": valid, "--windows": windows}
@@ -262,24 +192,28 @@ def _load(source, manifest, data_root, labels_map, valid, windows, batch_size, d
             f"{source}: not the output folder of a finished training run nor a file of predictions; to evaluate a "
             "model, give a manifest too"
         )
-    return load_model(
-        model,
-        manifest,
-        data_root,
-        None if labels_map is None else read_labels_map(labels_map),
-        valid,
-        windows,
-        batch_size=batch_size,
-        run_opts=None if device is None else {"device": device},
-        progress=_progress if sys.stderr.isatty() else None,
-    )
+    mapping = None if labels_map is None else read_labels_map(labels_map)
+    with progress_bars() as progress:
+        task = progress.add_task("cycles", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        return classify_manifest(
+            model,
+            manifest,
+            data_root,
+            mapping,
+            valid,
+            windows,
+            options.batch_size,
+            options.device,
+            options.trust_code,
+            advance,
+        )
 
 
 def _refuse(source, what, given):
     unused = [name for name, value in given.items() if value]
     if unused:
         raise LungSRADError(f"{source}: {', '.join(unused)} would change nothing for {what}; leave it out")
-
-
-def _progress(done, total):
-    print(f"\r{done} of {total} cycles", end="\n" if done == total else "", file=sys.stderr, flush=True)

@@ -1,9 +1,11 @@
-"""A cross-validation as one evaluation: every cycle is answered by the model that was trained without it."""
+"""A cross-validation as one evaluation: every cycle is classified by the model that was trained without it."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
+from lung_srad_plugin.evaluation.same_experiment import ExperimentRun, check_same_experiment
 from lung_srad_plugin.evaluation.sources import Selection, Source
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.validation_fit import nothing_fitted
@@ -12,7 +14,7 @@ from lung_srad_plugin.metrics.validation_fit import nothing_fitted
 VARIED = {"kfold": "fold", "device": "test_device"}
 
 
-def are_folds(runs):
+def are_folds(runs: Sequence[ExperimentRun]) -> bool:
     """Return whether runs are parts of a cross-validation: over patient folds, or over devices.
 
     Arguments
@@ -20,12 +22,12 @@ def are_folds(runs):
     runs : sequence of ExperimentRun
     """
     splits = {run.settings.get("split") for run in runs}
-    varied = VARIED.get(next(iter(splits)))
+    varied = VARIED.get(str(next(iter(splits))))
     return len(splits) == 1 and varied is not None and len({str(run.settings[varied]) for run in runs}) > 1
 
 
-def pool_folds(runs):
-    """Join the test cycles of all folds, each with its own model's answers.
+def pool_folds(runs: Sequence[ExperimentRun]) -> Source:
+    """Join the test cycles of all folds, each with its own model's predictions.
 
     Arguments
     ---------
@@ -77,16 +79,22 @@ def pool_folds(runs):
             "notes": list(dict.fromkeys(note for protocol in protocols for note in protocol["notes"])),
         },
         facts=facts
-        | {"SHA-256 of the splits": {name: told["split_sha256"] for name, told in zip(names, protocols, strict=True)}},
+        | {
+            "SHA-256 of the splits": {
+                name: protocol["split_sha256"] for name, protocol in zip(names, protocols, strict=True)
+            }
+        },
+        trained_on_synthetic=sources[0].trained_on_synthetic,
+        synthetic=sources[0].synthetic,
         cautions=[
-            f"{len(runs)} models were trained, each without the cycles it answers: the score of a method, not of a "
+            f"{len(runs)} models were trained, each without the cycles it classifies: the score of a method, not of a "
             "model that could be handed on."
         ],
     )
 
 
 def _pool(selections, names):
-    """Join what one rule picked in each fold."""
+    """Join what one rule selected in each fold."""
     tables = [selection.table for selection in selections]
     labels = tables[0].labels
     columns = [name for name in tables[0].metadata if all(name in table.metadata for table in tables)]
@@ -103,7 +111,7 @@ def _pool(selections, names):
             np.concatenate([table.probabilities for table in tables]),
             labels,
             metadata,
-            [labels[answer] for table in tables for answer in table.predicted],
+            [labels[predicted] for table in tables for predicted in table.predicted],
         ),
         nothing_fitted("each fold has one of its own, and so it is with thresholds"),
     )

@@ -1,6 +1,8 @@
 """How a report looks: one self-contained page of HTML, and Markdown, both from the same dict."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 from lung_srad_plugin.evaluation.cautions import patients_in_both
 from lung_srad_plugin.reporting.charts import line_chart, whisker
@@ -14,7 +16,6 @@ SHORT = {
     "specificity": "Sp",
     "sensitivity_strict_class": "Se",
     "score_any_abnormal": "2-class Score",
-    "sensitivity_any_abnormal": "2-class Se",
 }
 TITLES = {
     "device": "Device",
@@ -30,7 +31,7 @@ TITLES = {
 }
 
 
-def render_html(report):
+def render_html(report: dict[str, Any]) -> str:
     """Return a report as one HTML page that needs nothing but itself: no script, no font, no request.
 
     Arguments
@@ -47,36 +48,51 @@ def render_html(report):
     charts = {name: Markup(svg) for name, svg in _charts(report).items()}
     return render(
         "report.html.jinja",
-        **_context(report),
-        charts=charts,
-        whisker=lambda interval, low=0, high=100, reference=None: Markup(whisker(interval, low, high, reference)),
+        {
+            **_context(report),
+            "charts": charts,
+            "whisker": lambda interval, low=0, high=100, reference=None: Markup(
+                whisker(interval, low, high, reference)
+            ),
+        },
     )
 
 
-def render_markdown(report):
+def render_markdown(report: dict[str, Any]) -> str:
     """Return a report as Markdown; arguments as of ``render_html``. The curves are in the page and in the JSON only."""
-    return render("report.md.jinja", **_context(report))
+    return render("report.md.jinja", _context(report))
 
 
-def shared_context(report, measured):
+def headline_of(report: dict[str, Any]) -> list[str]:
+    """Return the metrics that stand on top of a report: with two labels, the any-abnormal ones are not among them."""
+    return [name for name in HEADLINE if name in report["definitions"]]
+
+
+def shared_context(report: dict[str, Any], computed: Iterable[str]) -> dict[str, Any]:
     """Return what the templates of one run and of several seeds both name.
 
     Arguments
     ---------
     report : dict
         As of ``build_report`` or ``build_seeds_report``.
-    measured : iterable of str
-        The measures it has.
+    computed : iterable of str
+        The metrics it has.
     """
-    measures = {name: report["definitions"].get(name, _recall(name)) for name in measured}
+    definitions, protocol = report["definitions"], report["protocol"]
     return {
         "report": report,
         "main": report["selections"][0],
-        "measures": measures,
-        "headline": [name for name in HEADLINE if name in measures],
-        "columns": COLUMNS,
+        "metrics": {name: definitions[name] for name in computed if name in definitions},
+        "headline": headline_of(report),
+        "labels": report["labels"] if "labels" in report else report["evaluation"]["labels"],
+        "abbreviations": {column: report.get("abbreviations", {}).get(column, {}) for column in TITLES},
+        "columns": [name for name in COLUMNS if name in definitions],
         "short": SHORT,
-        "pairs": {pair: patients or "none" for pair, patients in patients_in_both(report["protocol"]).items()},
+        "pairs": {pair: patients or "none" for pair, patients in patients_in_both(protocol).items()},
+        "hashes": {
+            **({"the split": protocol["split_sha256"]} if protocol.get("split_sha256") else {}),
+            **{f"{part}.csv": sha256 for part, sha256 in (protocol.get("sha256") or {}).items()},
+        },
     }
 
 
@@ -90,25 +106,19 @@ def _context(report):
     }
 
 
-def _recall(name):
-    label = name.removeprefix("recall_")
-    definition = f"{label} cycles called {label} / {label} cycles"
-    return {"title": f"Recall, {label}", "unit": "%", "definition": definition, "source": ""}
-
-
 def _charts(report):
     charts = {}
     for kind, area, x_label, y_label, name in (
         ("roc", "auroc", "1 - specificity", "sensitivity", "ROC"),
         ("pr", "auprc", "recall (sensitivity)", "precision", "Precision-recall"),
     ):
-        series, told = [], []
+        series, areas = [], []
         for finding, curve in report["curves"].items():
             if curve[kind]:
                 value = report["evaluation"]["measures"][f"{area}_{finding}"]["value"]
                 series.append({"style": f"f-{finding}", "points": curve[kind], "sizes": None})
-                told.append(f"{finding} {format_value(value, '')}")
-        text = f"{name} curves; area under the curve: {'; '.join(told) or 'undefined'}"
+                areas.append(f"{finding} {format_value(value, '')}")
+        text = f"{name} curves; area under the curve: {'; '.join(areas) or 'undefined'}"
         charts[kind] = line_chart(series, x_label, y_label, text, diagonal=kind == "roc")
     calibration = report["calibration"]
     shown = {"before": report["evaluation"]["reliability"]} if calibration is None else calibration["reliability"]
@@ -120,7 +130,7 @@ def _charts(report):
         }
         for when, bins in shown.items()
     ]
-    text = "Reliability diagram: share answered right by confidence, in bins; on the diagonal both agree"
+    text = "Reliability diagram: share predicted right by confidence, in bins; on the diagonal both agree"
     charts["reliability"] = line_chart(series, "confidence", "share right", text, diagonal=True)
     return charts
 

@@ -1,6 +1,8 @@
 """How a report over seeds looks, as HTML and as Markdown."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from lung_srad_plugin.evaluation.page import shared_context
 from lung_srad_plugin.reporting.charts import seed_strip
@@ -9,7 +11,7 @@ from lung_srad_plugin.reporting.pages import render
 STEP = 10  # the scale of the dots begins and ends at multiples of it
 
 
-def render_seeds_html(report):
+def render_seeds_html(report: dict[str, Any]) -> str:
     """Return a report over seeds as one HTML page that needs nothing but itself.
 
     Arguments
@@ -29,15 +31,15 @@ def render_seeds_html(report):
     def strip(summary):
         return Markup(seed_strip(list(summary["values"].values()), summary["mean"], low, high))
 
-    return render("seeds.html.jinja", **_context(report), strip=strip, scale=(low, high))
+    return render("seeds.html.jinja", {**_context(report), "strip": strip, "scale": (low, high)})
 
 
-def render_seeds_markdown(report):
+def render_seeds_markdown(report: dict[str, Any]) -> str:
     """Return a report over seeds as Markdown; arguments as of ``render_seeds_html``."""
-    return render("seeds.md.jinja", **_context(report))
+    return render("seeds.md.jinja", _context(report))
 
 
-def scale_of(values):
+def scale_of(values: Sequence[float | None]) -> tuple[int, int]:
     """Return the ends of a scale in percent that holds all values with some room.
 
     Example

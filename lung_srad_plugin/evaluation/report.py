@@ -1,45 +1,62 @@
-"""Everything a report tells, as one dict ready for JSON; how it looks is decided in ``render.py``."""
+"""Everything that a report says, as one dict ready for JSON; ``page.py`` decides how it looks."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
-from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
+from lung_srad_plugin.datasets.icbhi.recording_name import LOCATIONS, MODES
+from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions, synthetic_cautions
+from lung_srad_plugin.evaluation.sources import Selection, Source
 from lung_srad_plugin.evaluation.summary import GROUPED_BY, evaluate_predictions, plain
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.calibration import quality, scale_table
 from lung_srad_plugin.metrics.comparison import paired_difference
 from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
-from lung_srad_plugin.metrics.metrics import MEASURES, findings, measure_classes, measure_with_intervals
+from lung_srad_plugin.metrics.findings import findings
 from lung_srad_plugin.metrics.operating_points import apply_operating_points
-from lung_srad_plugin.metrics.predictions import align
+from lung_srad_plugin.metrics.predictions import PredictionTable, align
 from lung_srad_plugin.metrics.probabilistic import reliability_bins
+from lung_srad_plugin.metrics.table_metrics import compute_class_metrics, describe_metrics, metrics_with_intervals
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 # Columns that split the cycles into groups where they are there and not blank.
 GROUPS = (*GROUPED_BY, "mode", "filter", "original_label", "fold")
 
+# Columns that say something of patients, and nothing where these are invented.
+OF_PATIENTS = ("age", "sex", "diagnosis")
+
 # What a reader must know of a column.
 GROUP_NOTES = {
     "device": (
-        "The device is the one that the manifest names. In ICBHI it comes from the file names, which are not reliable "
-        "there: the authors of the data corrected 91 of them, copies of the data disagree, and of 127 recordings named "
-        "Meditron a public re-analysis of the audio found only 36 to be so. Read ICBHI's devices as names."
+        "The device is the one that the manifest names. In ICBHI it comes from the file names, which are not reliable: "
+        "the authors of the data published corrected names, and copies of the data disagree. Read ICBHI's devices as "
+        "names."
     ),
     "diagnosis": (
         "Diagnoses, devices and sites go together in small data sets: a difference has more than one possible cause."
     ),
-    "duration": "Length of the cycle. Short ones are repeated before the model hears them, long ones are cut.",
+    "duration": "Length of the cycle. Short ones are repeated to the model's input length, long ones are cut to it.",
 }
 
+# What the abbreviations in a column stand for.
+ABBREVIATIONS = {"location": LOCATIONS, "mode": MODES}
 
-def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
+
+def build_report(
+    source: Source,
+    bootstrap: Bootstrap | None = None,
+    harmonic: bool = False,
+    against: Mapping[str, PredictionTable] | None = None,
+) -> dict[str, Any]:
     """Evaluate predictions and say what must be known to read the numbers.
 
     Arguments
     ---------
     source : Source
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
     harmonic : bool
-        As in ``measure``.
+        As in ``compute_metrics``.
     against : dict, optional
         By name, the ``PredictionTable`` of other models on the same cycles, for paired differences.
 
@@ -53,22 +70,26 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
     LungSRADError
         Where the predictions have no patients, or those of another model are of other cycles.
     """
-    main = source.selections[0]
-    how = {"resamples": resamples, "confidence": confidence, "seed": seed}
-    columns = [name for name in GROUPS if any(value.strip() for value in main.table.metadata.get(name, ()))]
+    main, bootstrap = source.selections[0], bootstrap or Bootstrap()
+    columns = group_columns(source)
+    notes = {} if source.synthetic else GROUP_NOTES
     report = {
         "title": source.name,
         "data": source.data,
-        "evaluation": evaluate_predictions(main.table, **how, harmonic=harmonic, group_by=columns),
-        "group_notes": {name: note for name, note in GROUP_NOTES.items() if name in columns},
-        "groups_missing": [name for name in GROUPED_BY if name not in columns],
-        "selections": [_selection(selection, main, how, harmonic) for selection in source.selections],
-        "paired": _paired(source, against or {}, how),
+        "synthetic": {"training": source.trained_on_synthetic, "evaluated": source.synthetic},
+        "evaluation": evaluate_predictions(main.table, bootstrap, harmonic, columns),
+        "group_notes": {name: note for name, note in notes.items() if name in columns},
+        "abbreviations": {name: _explain(main.table, name) for name in columns if name in ABBREVIATIONS},
+        "groups_missing": [
+            name for name in GROUPED_BY if name not in columns and not (source.synthetic and name in OF_PATIENTS)
+        ],
+        "selections": [_selection(selection, main, bootstrap, harmonic) for selection in source.selections],
+        "paired": _paired(source, against or {}, bootstrap),
         "curves": _curves(main.table),
         "calibration": _calibration(main),
         "uncalibrated": main.fit.calibration.reason,
-        "operating_points": _operating_points(main, how),
-        "definitions": {name: asdict(told) for name, told in MEASURES.items()},
+        "operating_points": _operating_points(main, bootstrap),
+        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main.table.labels).items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,
@@ -77,6 +98,7 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
     }
     evaluation = report["evaluation"]
     report["cautions"] = [
+        *synthetic_cautions(source),
         *source.cautions,
         *one_answer_cautions("The model", evaluation["labels"], evaluation["confusion"]),
         *data_cautions(source, evaluation["patients"], evaluation["support"]),
@@ -85,20 +107,49 @@ def build_report(source, resamples=10_000, confidence=95.0, seed=0, harmonic=Fal
     return plain(report)
 
 
-def _selection(selection, main, how, harmonic):
+def group_columns(source: Source) -> list[str]:
+    """Return the columns that split the cycles into groups: those that are there, not blank, and not invented."""
+    metadata = source.selections[0].table.metadata
+    return [
+        name
+        for name in GROUPS
+        if any(value.strip() for value in metadata.get(name, ())) and not (source.synthetic and name in OF_PATIENTS)
+    ]
+
+
+def resampled_patients(source: Source, against: Mapping[str, PredictionTable]) -> int:
+    """Return how many patients are resampled for a report, counted once for each interval they are resampled for.
+
+    The time that a report takes goes with it, and with the number of resamples.
+    """
+    main = source.selections[0]
+    patients = main.table.patients()
+    of_groups = sum(len(set(zip(main.table.column(name), patients, strict=True))) for name in group_columns(source))
+    compared = len(source.selections) - 1 + len(against)
+    whole = 1 + len(source.selections) - 1 + compared + len(main.fit.operating_points)
+    return whole * len(set(patients)) + of_groups
+
+
+def _explain(table, column):
+    """Return what the abbreviations among a column's values stand for."""
+    known = ABBREVIATIONS[column]
+    return {value: known[value] for value in sorted(set(table.column(column))) if value in known}
+
+
+def _selection(selection: Selection, main: Selection, bootstrap, harmonic):
     """One row of the table of selections; it is scored on all cycles, without groups."""
-    told = {key: getattr(selection, key) for key in ("rule", "text", "epoch", "optimistic")}
+    row = {key: getattr(selection, key) for key in ("rule", "text", "epoch", "optimistic")}
     if selection is main:
-        return {**told, "measures": None}  # those of the evaluation
-    return {**told, "measures": measure_with_intervals(selection.table, **how, harmonic=harmonic)}
+        return {**row, "measures": None}  # those of the evaluation
+    return {**row, "measures": metrics_with_intervals(selection.table, bootstrap, harmonic)}
 
 
-def _paired(source, against, how):
+def _paired(source, against, bootstrap):
     main = source.selections[0]
     others = {f"{selection.rule}-selected": selection.table for selection in source.selections[1:]} | against
     rows = {}
     for name, table in others.items():
-        differences = paired_difference([main.table], [table], **how, measures=measure_classes)
+        differences = paired_difference([main.table], [table], bootstrap, metrics=compute_class_metrics)
         same = bool((align(main.table, table).predicted == main.table.predicted).all())
         rows[name] = {"same_answers": same, "differences": differences}
     return rows
@@ -130,7 +181,7 @@ def _calibration(main):
     }
 
 
-def _operating_points(main, how):
+def _operating_points(main, bootstrap):
     if not main.fit.operating_points:
         return None
-    return apply_operating_points(main.fit.operating_points, main.table, **how)
+    return apply_operating_points(main.fit.operating_points, main.table, bootstrap)

@@ -1,14 +1,16 @@
 """Which training runs belong together: those that differ in nothing but what is varied on purpose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.sources import Source
 from lung_srad_plugin.reporting.pages import format_fact
 from lung_srad_plugin.runs.experiment import NEUTRAL_SETTINGS, SHOWN_SETTINGS, differing_settings
 
-# Settings that change no result, or whose effect is known by a checksum: what is read is not known by its place.
+# Settings that change no result, or whose effect a checksum tells: where a file lies changes no result.
 FREE_SETTINGS = frozenset(
     (
         *NEUTRAL_SETTINGS,
@@ -27,22 +29,22 @@ class ExperimentRun:
     folder : Path
         Its output folder.
     source : Source
-        What it says of the cycles evaluated.
+        Its predictions for the evaluated cycles.
     settings : dict
         Of its experiment, as of ``experiment_settings``.
     """
 
     folder: Path
     source: Source
-    settings: dict
+    settings: dict[str, Any]
 
     @property
-    def seed(self):
+    def seed(self) -> int:
         """The seed of its training."""
         return self.source.facts["seed"]
 
 
-def check_same_experiment(runs, varied, same_split=True):
+def check_same_experiment(runs: Sequence[ExperimentRun], varied: str, same_split: bool = True) -> None:
     """Refuse runs that differ in more than what is varied, or repeat it.
 
     Arguments
@@ -57,10 +59,11 @@ def check_same_experiment(runs, varied, same_split=True):
     ------
     LungSRADError
         Listing every run that repeats a value, or differs from the first one in experiment, labels, split, manifests,
-        rules that picked its epochs, pretrained weights, precision, or settings.
+        rules that selected its epochs, pretrained weights, precision, or settings.
     """
     first, *others = runs
-    problems, seen = [], {}
+    problems: list[str] = []
+    seen: dict[Any, ExperimentRun] = {}
     for run in runs:
         value = run.settings[varied]
         if seen.setdefault(value, run) is not run:
@@ -72,8 +75,9 @@ def check_same_experiment(runs, varied, same_split=True):
                 problems.append(f"{run.folder}: {what} {value}; in {first.folder} {expected[what]}")
         problems += _differing(run, first, varied)
     if problems:
-        told = "\n  ".join(problems)
-        raise LungSRADError(f"these are not runs of one experiment that differ in their {varied} alone:\n  {told}")
+        raise LungSRADError(
+            "\n  ".join([f"these are not runs of one experiment that differ in their {varied} alone:", *problems])
+        )
 
 
 def _identity(run, same_split):
@@ -89,7 +93,7 @@ def _identity(run, same_split):
         "experiment": run.source.facts["experiment"],
         "labels": ", ".join(run.source.selections[0].table.labels),
         **(split if same_split else {}),
-        "epochs picked by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
+        "epochs selected by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
         "hash of the pretrained weights": pretrained.get("sha256"),
         "precision": format_fact(run.source.facts.get("precision", {})),
     }
@@ -101,6 +105,6 @@ def _differing(run, first, varied):
         for one in (run, first)
     )
     keys = list(differing_settings(ours, theirs)) + [key for key in theirs if key not in ours]
-    told = [f"{key} {ours.get(key, 'absent')}, not {theirs.get(key, 'absent')}" for key in keys[:SHOWN_SETTINGS]]
+    shown = [f"{key} {ours.get(key, 'absent')}, not {theirs.get(key, 'absent')}" for key in keys[:SHOWN_SETTINGS]]
     more = f", and {len(keys) - SHOWN_SETTINGS} more" if len(keys) > SHOWN_SETTINGS else ""
-    return [f"{run.folder}: {'; '.join(told)}{more} as in {first.folder}"] if keys else []
+    return [f"{run.folder}: {'; '.join(shown)}{more} as in {first.folder}"] if keys else []

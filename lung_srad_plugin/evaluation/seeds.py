@@ -1,36 +1,45 @@
 """One experiment over several seeds: mean, deviation and every seed."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
-from lung_srad_plugin.evaluation.same_experiment import check_same_experiment
+from lung_srad_plugin.evaluation.same_experiment import ExperimentRun, check_same_experiment
 from lung_srad_plugin.evaluation.summary import plain
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.comparison import mean_with_intervals, over_seeds, paired_difference
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
-from lung_srad_plugin.metrics.metrics import MEASURES, measure, measure_classes
+from lung_srad_plugin.metrics.predictions import PredictionTable
+from lung_srad_plugin.metrics.table_metrics import compute_class_metrics, compute_metrics, describe_metrics
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 FEW_SEEDS = 3
 
 
-def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic=False, against=None):
+def build_seeds_report(
+    runs: Sequence[ExperimentRun],
+    bootstrap: Bootstrap | None = None,
+    harmonic: bool = False,
+    against: Mapping[str, PredictionTable] | None = None,
+) -> dict[str, Any]:
     """Evaluate the runs of one experiment together.
 
     Arguments
     ---------
     runs : sequence of ExperimentRun
         That differ in their seed alone, on the same cycles.
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
     harmonic : bool
-        As in ``measure``.
+        As in ``compute_metrics``.
     against : dict, optional
         By name, the ``PredictionTable`` of other models on the same cycles, for paired differences from the mean.
 
     Returns
     -------
     dict
-        Ready for ``json.dumps``. For each rule in ``selections`` the ``epochs`` by seed and, by measure, ``mean``,
+        Ready for ``json.dumps``. For each rule in ``selections`` the ``epochs`` by seed and, by metric, ``mean``,
         ``sd`` (n - 1), ``values`` by seed, and ``low`` and ``high``, the interval of the mean over these seeds.
 
     Raises
@@ -40,11 +49,11 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
     """
     check_same_experiment(runs, "seed")
     runs = sorted(runs, key=lambda run: run.seed)
-    how = {"resamples": resamples, "confidence": confidence, "seed": seed}
+    bootstrap = bootstrap or Bootstrap()
     source = runs[0].source
     rules = [selection.rule for selection in source.selections]
-    chosen = {rule: {str(run.seed): run.source.selections[place] for run in runs} for place, rule in enumerate(rules)}
-    tables = {rule: [selection.table for selection in by_seed.values()] for rule, by_seed in chosen.items()}
+    by_rule = {rule: {str(run.seed): run.source.selections[i] for run in runs} for i, rule in enumerate(rules)}
+    tables = {rule: [selection.table for selection in by_seed.values()] for rule, by_seed in by_rule.items()}
     main = tables[rules[0]]
     support = confusion_counts(main[0].targets, main[0].predicted, len(main[0].labels)).sum(1).tolist()
     others = {f"{rule}-selected": tables[rule] for rule in rules[1:]}
@@ -58,15 +67,18 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
         "patients": len(set(main[0].patients())),
         "labels": list(main[0].labels),
         "support": dict(zip(main[0].labels, support, strict=True)),
-        "bootstrap": {"clusters": "patient", **how},
+        "bootstrap": bootstrap.describe(),
         "selections": [
-            _selection(rule, by_seed, measure if rule == rules[0] else measure_classes, how, harmonic)
-            for rule, by_seed in chosen.items()
+            _selection(
+                rule, by_seed, compute_metrics if rule == rules[0] else compute_class_metrics, bootstrap, harmonic
+            )
+            for rule, by_seed in by_rule.items()
         ],
         "paired": {
-            name: paired_difference(main, other, **how, measures=measure_classes) for name, other in others.items()
+            name: paired_difference(main, other, bootstrap, metrics=compute_class_metrics)
+            for name, other in others.items()
         },
-        "definitions": {name: asdict(told) for name, told in MEASURES.items()},
+        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main[0].labels).items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,
@@ -74,16 +86,16 @@ def build_seeds_report(runs, resamples=10_000, confidence=95.0, seed=0, harmonic
         "runs": own,
         "facts": {**shared, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
     }
-    report["cautions"] = _cautions(report, source, chosen[rules[0]])
+    report["cautions"] = _cautions(report, source, by_rule[rules[0]])
     report["not_comparable"] = not_comparable(source, several_seeds=True)
     return plain(report)
 
 
-def _selection(rule, by_seed, measures, how, harmonic):
-    """Return what one rule gives: its epochs, and each measure over seeds with the interval of its mean."""
+def _selection(rule, by_seed, metrics, bootstrap, harmonic):
+    """Return what one rule gives: its epochs, and each metric over seeds with the interval of its mean."""
     any_selection = next(iter(by_seed.values()))
-    values = {seed: measures(selection.table, harmonic=harmonic) for seed, selection in by_seed.items()}
-    means = mean_with_intervals([s.table for s in by_seed.values()], **how, harmonic=harmonic, measures=measures)
+    values = {seed: metrics(selection.table, harmonic=harmonic) for seed, selection in by_seed.items()}
+    means = mean_with_intervals([s.table for s in by_seed.values()], bootstrap, harmonic, metrics)
     return {
         "rule": rule,
         "text": any_selection.text,
@@ -105,7 +117,7 @@ def _split_facts(facts):
     """Return what is the same for all seeds, and by seed what is not."""
     first, *others = facts.values()
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    own = {seed: {key: value for key, value in told.items() if key not in shared} for seed, told in facts.items()}
+    own = {seed: {key: value for key, value in known.items() if key not in shared} for seed, known in facts.items()}
     return shared, own
 
 

@@ -137,8 +137,8 @@ def read_calibration(stored: Mapping[str, Any] | None) -> Calibration:
         raise LungSRADError(f"calibration: temperature {temperature!r}; expected a number above 0, or null for none")
     if stored.get("at_bound"):
         return Calibration(None, _reason_at_bound(temperature, "the validation cycles"), before)
-    losses = [(part or {}).get("log_loss") for part in (before, after)]
-    if None not in losses and losses[1] > losses[0] + ROUNDING:
+    known = before and after and None not in (before.get("log_loss"), after.get("log_loss"))
+    if before and after and known and after["log_loss"] > before["log_loss"] + ROUNDING:
         return Calibration(None, _reason_of_harm(temperature, before, after), before)
     return Calibration(float(temperature), None, before, after)
 

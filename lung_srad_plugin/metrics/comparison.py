@@ -1,27 +1,31 @@
 """Two models on the same patients, and one model over several seeds."""
 
 import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.metrics.bootstrap import bootstrap
-from lung_srad_plugin.metrics.metrics import measure
-from lung_srad_plugin.metrics.predictions import align
+from lung_srad_plugin.metrics.bootstrap import Bootstrap, Interval
+from lung_srad_plugin.metrics.predictions import PredictionTable, align
+from lung_srad_plugin.metrics.table_metrics import compute_metrics
+
+Metrics = Callable[..., dict]
+"""``compute_metrics``, or the faster ``compute_class_metrics``."""
 
 
 @dataclass(frozen=True)
 class SeedSummary:
-    """One measure over the runs of a model: ``mean``, ``sd`` (n - 1; NaN for one run) and each run's value by seed."""
+    """One metric over the runs of a model: ``mean``, ``sd`` (n - 1; NaN for one run) and each run's value by seed."""
 
     mean: float
     sd: float
-    values: dict
+    values: dict[Hashable, float]
 
 
-def over_seeds(values):
-    """Summarise the values of one measure over seeds.
+def over_seeds(values: Mapping[Hashable, float]) -> SeedSummary:
+    """Summarise the values of one metric over seeds.
 
     Arguments
     ---------
@@ -49,8 +53,14 @@ def over_seeds(values):
     return SeedSummary(float(np.mean(numbers)), sd, dict(values))
 
 
-def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, harmonic=False, measures=measure):
-    """Return, for every measure, how much the second model is above the first, with its interval.
+def paired_difference(
+    first: Sequence[PredictionTable],
+    second: Sequence[PredictionTable],
+    bootstrap: Bootstrap | None = None,
+    harmonic: bool = False,
+    metrics: Metrics = compute_metrics,
+) -> dict[str, Interval]:
+    """Return, for every metric, how much the second model is above the first, with its interval.
 
     Both models are scored on the same resamples of patients, so what is hard about a patient cancels (paired,
     patient-clustered percentile bootstrap). Several runs of a model (its seeds) are averaged within each resample; the
@@ -60,17 +70,17 @@ def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, 
     ---------
     first, second : sequence of PredictionTable
         The runs of each model, one or more, all on the same cycles.
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
     harmonic : bool
-        As in ``measure``.
-    measures : callable
-        What to compare: ``measure``, or the faster ``measure_classes``.
+        As in ``compute_metrics``.
+    metrics : callable
+        What to compare: ``compute_metrics``, or the faster ``compute_class_metrics``.
 
     Returns
     -------
     dict
-        ``Interval`` of ``second - first`` by measure, in the measure's unit.
+        ``Interval`` of ``second - first`` by metric, in the metric's unit.
 
     Raises
     ------
@@ -80,41 +90,46 @@ def paired_difference(first, second, resamples=10_000, confidence=95.0, seed=0, 
     Example
     -------
     >>> from lung_srad_plugin.metrics.predictions import make_table
-    >>> def answers(*probabilities):
+    >>> def table(*probabilities):
     ...     return make_table("ab", ["no", "yes"], probabilities, ("no", "yes"), {"patient": "12"})
-    >>> differences = paired_difference([answers([1, 0], [1, 0])], [answers([1, 0], [0, 1])], resamples=100)
+    >>> differences = paired_difference([table([1, 0], [1, 0])], [table([1, 0], [0, 1])], Bootstrap(resamples=100))
     >>> differences["sensitivity_any_abnormal"].value
     100.0
     """
     if not first or not second:
         raise LungSRADError(f"{len(first)} runs against {len(second)}: expected at least one run of each model")
     base = first[0]
-    means = [_mean_measures(base, runs, measures, harmonic) for runs in (first, second)]
+    means = [_mean_metrics(base, runs, metrics, harmonic) for runs in (first, second)]
 
     def difference(weights):
         before, after = (mean(weights) for mean in means)
         return {name: after[name] - before[name] for name in before}
 
-    return bootstrap(difference, base.patients(), resamples, confidence, seed)
+    return (bootstrap or Bootstrap()).intervals(difference, base.patients())
 
 
-def mean_with_intervals(runs, resamples=10_000, confidence=95.0, seed=0, harmonic=False, measures=measure):
-    """Return the mean over runs of every measure, with its patient-clustered bootstrap interval.
+def mean_with_intervals(
+    runs: Sequence[PredictionTable],
+    bootstrap: Bootstrap | None = None,
+    harmonic: bool = False,
+    metrics: Metrics = compute_metrics,
+) -> dict[str, Interval]:
+    """Return the mean over runs of every metric, with its patient-clustered bootstrap interval.
 
-    Each resample of patients is the same for all runs. The interval tells how the mean over these very runs would vary
+    Each resample of patients is the same for all runs. The interval says how the mean over these very runs would vary
     with other patients, not with further seeds.
 
     Arguments
     ---------
     runs : sequence of PredictionTable
         The runs of one model, one or more, all on the same cycles.
-    resamples, confidence, seed, harmonic, measures
+    bootstrap, harmonic, metrics
         As in ``paired_difference``.
 
     Returns
     -------
     dict
-        ``Interval`` by measure.
+        ``Interval`` by metric.
 
     Raises
     ------
@@ -124,24 +139,24 @@ def mean_with_intervals(runs, resamples=10_000, confidence=95.0, seed=0, harmoni
     Example
     -------
     >>> from lung_srad_plugin.metrics.predictions import make_table
-    >>> def answers(*probabilities):
+    >>> def table(*probabilities):
     ...     return make_table("ab", ["no", "yes"], probabilities, ("no", "yes"), {"patient": "12"})
-    >>> runs = [answers([1, 0], [1, 0]), answers([1, 0], [0, 1])]
-    >>> mean_with_intervals(runs, resamples=100)["sensitivity_any_abnormal"].value
+    >>> runs = [table([1, 0], [1, 0]), table([1, 0], [0, 1])]
+    >>> mean_with_intervals(runs, Bootstrap(resamples=100))["sensitivity_any_abnormal"].value
     50.0
     """
     if not runs:
         raise LungSRADError("no runs: expected at least one")
-    means = _mean_measures(runs[0], runs, measures, harmonic)
-    return bootstrap(means, runs[0].patients(), resamples, confidence, seed)
+    means = _mean_metrics(runs[0], runs, metrics, harmonic)
+    return (bootstrap or Bootstrap()).intervals(means, runs[0].patients())
 
 
-def _mean_measures(base, runs, measures, harmonic):
-    """Return, as a function of weights, the mean of each measure over runs, their cycles in the order of ``base``."""
+def _mean_metrics(base, runs, metrics, harmonic):
+    """Return, as a function of weights, the mean of each metric over runs, their cycles in the order of ``base``."""
     runs = [align(base, run) for run in runs]
 
     def means(weights):
-        values = [measures(run, weights, harmonic) for run in runs]
+        values = [metrics(run, weights, harmonic) for run in runs]
         return {name: sum(value[name] for value in values) / len(values) for name in values[0]}
 
     return means

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.metrics.bootstrap import bootstrap
+from lung_srad_plugin.metrics.bootstrap import Bootstrap, Interval
 from lung_srad_plugin.metrics.calibration import scale_table
+from lung_srad_plugin.metrics.findings import findings
 from lung_srad_plugin.metrics.icbhi_score import percent
-from lung_srad_plugin.metrics.metrics import findings
 from lung_srad_plugin.metrics.predictions import PredictionTable
 
 SENSITIVITIES = (80.0, 90.0, 95.0)
@@ -160,7 +160,9 @@ def select_operating_point(
     )
 
 
-def apply_operating_points(points, table, resamples=10_000, confidence=95.0, seed=0):
+def apply_operating_points(
+    points: Sequence[OperatingPoint], table: PredictionTable, bootstrap: Bootstrap | None = None
+) -> list[dict[str, float | Interval]]:
     """Return what each threshold does on these cycles, with patient-clustered bootstrap intervals.
 
     Arguments
@@ -169,8 +171,8 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
         Chosen on other cycles.
     table : PredictionTable
         Such as the test cycles, with the model's own probabilities; each point brings them to its temperature.
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
 
     Returns
     -------
@@ -184,7 +186,7 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
     >>> from lung_srad_plugin.metrics.predictions import make_table
     >>> answers = [[0.1, 0.9], [0.4, 0.6], [0.7, 0.3], [0.3, 0.7]]
     >>> table = make_table("abcd", ["yes", "yes", "yes", "no"], answers, ("no", "yes"), {"patient": "1122"})
-    >>> row = apply_operating_points([OperatingPoint(90.0, 0.5)], table, resamples=100)[0]
+    >>> row = apply_operating_points([OperatingPoint(90.0, 0.5)], table, Bootstrap(100))[0]
     >>> round(row["sensitivity"].value, 1), row["specificity"].value, row["flagged"].value
     (66.7, 0.0, 75.0)
     """
@@ -211,7 +213,7 @@ def apply_operating_points(points, table, resamples=10_000, confidence=95.0, see
             "wanted_sensitivity": point.wanted_sensitivity,
             "threshold": point.threshold,
             "temperature": point.temperature,
-            **bootstrap(values_at(point), table.patients(), resamples, confidence, seed),
+            **(bootstrap or Bootstrap()).intervals(values_at(point), table.patients()),
         }
         for point in points
     ]

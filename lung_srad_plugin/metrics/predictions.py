@@ -1,19 +1,17 @@
-"""The table of predictions, one row a cycle, that everything in this package starts from; read, written and checked.
+"""The table of predictions, one row a cycle, that every metric is computed from; built and checked.
 
-As CSV it has the columns ``ID, label, prediction``, one probability ``p_<class>`` for each class in the model's order,
-and any further columns as metadata (``patient``, ``device``, ``location``, ``age`` and so on).
+``predictions_file.py`` reads it from CSV and writes it.
 """
 
-import csv
-import io
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
-from lung_srad_plugin.utils.files import write_together
 
 # Probabilities written with six digits must pass.
 SUM_TOLERANCE = 1e-4
@@ -22,7 +20,7 @@ SHOWN_PROBLEMS = 10
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """What a model said of each cycle, and what is known of the cycle. Built and checked by ``make_table``.
+    """What a model predicted for each cycle, and what is known of the cycle. Built and checked by ``make_table``.
 
     Arguments
     ---------
@@ -31,25 +29,25 @@ class PredictionTable:
     labels : tuple of str
         (C,) class names in the model's order, the normal class first.
     targets, predicted : numpy.ndarray
-        (N,) int64 class indices: annotated, and answered.
+        (N,) int64 class indices: annotated, and predicted.
     probabilities : numpy.ndarray
         (N, C) float64; rows sum to 1.
     metadata : dict
         By column name, a tuple of N strings.
     """
 
-    ids: tuple
-    labels: tuple
+    ids: tuple[str, ...]
+    labels: tuple[str, ...]
     targets: np.ndarray
     predicted: np.ndarray
     probabilities: np.ndarray
-    metadata: dict
+    metadata: dict[str, tuple[str, ...]]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def column(self, name):
-        """Return one metadata column as N strings, or refuse where there is none.
+    def column(self, name: str) -> tuple[str, ...]:
+        """Return one metadata column as N strings; refuse a name that is none.
 
         Raises
         ------
@@ -63,7 +61,7 @@ class PredictionTable:
             )
         return self.metadata[name]
 
-    def patients(self):
+    def patients(self) -> tuple[str, ...]:
         """Return the patient of each cycle, N strings, none of them blank: the clusters of every interval.
 
         Raises
@@ -79,26 +77,33 @@ class PredictionTable:
             )
         return patients
 
-    def rows(self, chosen):
-        """Return the table of the chosen rows only.
+    def rows(self, selected: np.ndarray | Sequence[int]) -> "PredictionTable":
+        """Return the table of the selected rows only.
 
         Arguments
         ---------
-        chosen : numpy.ndarray
+        selected : numpy.ndarray
             Row indices, or (N,) bool.
         """
-        chosen = np.arange(len(self))[chosen]
+        rows = np.arange(len(self))[selected]
         return replace(
             self,
-            ids=tuple(self.ids[i] for i in chosen),
-            targets=self.targets[chosen],
-            predicted=self.predicted[chosen],
-            probabilities=self.probabilities[chosen],
-            metadata={name: tuple(column[i] for i in chosen) for name, column in self.metadata.items()},
+            ids=tuple(self.ids[i] for i in rows),
+            targets=self.targets[rows],
+            predicted=self.predicted[rows],
+            probabilities=self.probabilities[rows],
+            metadata={name: tuple(column[i] for i in rows) for name, column in self.metadata.items()},
         )
 
 
-def make_table(ids, targets, probabilities, labels=CLASSES, metadata=None, predicted=None):
+def make_table(
+    ids: Sequence[str],
+    targets: Sequence[str],
+    probabilities: ArrayLike,
+    labels: Sequence[str] = CLASSES,
+    metadata: Mapping[str, Sequence] | None = None,
+    predicted: Sequence[str] | None = None,
+) -> PredictionTable:
     """Build a table of predictions after checking every row.
 
     Arguments
@@ -114,7 +119,7 @@ def make_table(ids, targets, probabilities, labels=CLASSES, metadata=None, predi
     metadata : dict, optional
         By column name, N values; kept as text.
     predicted : sequence of str, optional
-        (N,) answered class names; the most probable ones when None.
+        (N,) predicted class names; the most probable ones when None.
 
     Returns
     -------
@@ -124,7 +129,7 @@ def make_table(ids, targets, probabilities, labels=CLASSES, metadata=None, predi
     ------
     LungSRADError
         Listing the rows with a blank or repeated ID, an unknown label, a probability that is not a number from 0 to 1,
-        probabilities that do not sum to 1, or an answer that is not the most probable class.
+        probabilities that do not sum to 1, or a prediction that is not the most probable class.
 
     Example
     -------
@@ -132,115 +137,32 @@ def make_table(ids, targets, probabilities, labels=CLASSES, metadata=None, predi
     >>> table.targets, table.predicted
     (array([0, 3]), array([0, 1]))
     """
-    labels, ids, targets = tuple(labels), tuple(map(str, ids)), tuple(targets)
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    metadata = {
+    labels, ids = tuple(labels), tuple(map(str, ids))
+    values = np.asarray(probabilities, dtype=np.float64)
+    columns = {
         name: tuple("" if value is None else str(value) for value in column)
         for name, column in (metadata or {}).items()
     }
     if not ids:
         raise LungSRADError("no predictions: expected at least one row")
-    if probabilities.shape != (len(ids), len(labels)):
+    if values.shape != (len(ids), len(labels)):
         raise LungSRADError(
-            f"probabilities of shape {probabilities.shape}: expected ({len(ids)}, {len(labels)}), a row for each ID "
-            "and a column for each label"
+            f"probabilities of shape {values.shape}: expected ({len(ids)}, {len(labels)}), a row for each ID and a "
+            "column for each label"
         )
     if predicted is None:
-        predicted = [labels[i] for i in probabilities.argmax(axis=1)]
-    for name, column in {"targets": targets, "predicted": predicted, **metadata}.items():
+        predicted = [labels[i] for i in values.argmax(axis=1)]
+    for name, column in {"targets": targets, "predicted": predicted, **columns}.items():
         if len(column) != len(ids):
             raise LungSRADError(f"{name}: {len(column)} values for {len(ids)} IDs")
     places = [f"row {i + 1}" for i in range(len(ids))]
-    _refuse("predictions", _row_problems(places, ids, targets, predicted, probabilities, labels))
+    refuse("predictions", row_problems(places, ids, targets, predicted, values, labels))
     index = {name: i for i, name in enumerate(labels)}
-    targets = np.array([index[name] for name in targets])
-    return PredictionTable(ids, labels, targets, np.array([index[name] for name in predicted]), probabilities, metadata)
+    target_of, predicted_of = (np.array([index[name] for name in column]) for column in (targets, predicted))
+    return PredictionTable(ids, labels, target_of, predicted_of, values, columns)
 
 
-def read_predictions(path, labels=None):
-    """Read a predictions CSV, refusing it with every faulty row named.
-
-    Arguments
-    ---------
-    path : str or Path
-        The file; UTF-8, with or without a byte-order mark.
-    labels : sequence of str, optional
-        The classes the file must have, in this order; when None, those of its ``p_`` columns.
-
-    Returns
-    -------
-    PredictionTable
-
-    Raises
-    ------
-    LungSRADError
-        Where the file or a column is missing, and as of ``make_table``, with line numbers.
-
-    Example
-    -------
-    >>> table = make_table(["a"], ["normal"], [[0.7, 0.1, 0.1, 0.1]], metadata={"patient": ["101"]})
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_predictions(table, Path(folder) / "predictions.csv")
-    ...     read_predictions(Path(folder) / "predictions.csv").column("patient")
-    ('101',)
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise LungSRADError(f"{path}: no such file; expected a predictions CSV")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        lines = [(reader.line_num, cells) for cells in reader]
-    labels = _check_header(path, header, labels)
-    problems, places, rows = [], [], []
-    for line, cells in lines:
-        if len(cells) == len(header):
-            places.append(f"line {line}")
-            rows.append(dict(zip(header, cells, strict=True)))
-        else:
-            problems.append(f"line {line}: {len(cells)} cells, but the header has {len(header)}")
-    probabilities = np.full((len(rows), len(labels)), np.nan)
-    for i, row in enumerate(rows):
-        for j, label in enumerate(labels):
-            try:
-                probabilities[i, j] = float(row[f"p_{label}"])
-            except ValueError:
-                problems.append(f"{places[i]}: p_{label} is {row[f'p_{label}']!r}, not a number")
-    columns = {name: [row[name] for row in rows] for name in header}
-    problems += _row_problems(places, columns["ID"], columns["label"], columns["prediction"], probabilities, labels)
-    _refuse(path, problems)
-    known = {"ID", "label", "prediction", *(f"p_{label}" for label in labels)}
-    metadata = {name: column for name, column in columns.items() if name not in known}
-    return make_table(columns["ID"], columns["label"], probabilities, labels, metadata, columns["prediction"])
-
-
-def write_predictions(table, path):
-    """Write a table as CSV; ``read_predictions`` gives back exactly the same table.
-
-    Arguments
-    ---------
-    table : PredictionTable
-    path : str or Path
-
-    Raises
-    ------
-    LungSRADError
-        Where the file cannot be written, or would overwrite what lung-srad did not write.
-    """
-    header = ["ID", "label", "prediction", *(f"p_{label}" for label in table.labels), *table.metadata]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for i, name in enumerate(table.ids):
-        classes = [table.labels[table.targets[i]], table.labels[table.predicted[i]]]
-        # The shortest text that reads back as the same number.
-        numbers = [repr(float(p)) for p in table.probabilities[i]]
-        writer.writerow([name, *classes, *numbers, *(column[i] for column in table.metadata.values())])
-    write_together({path: text.getvalue()})
-
-
-def check_complete(table, ids, source):
+def check_complete(table: PredictionTable, ids: Iterable[str], source: str) -> None:
     """Refuse a table whose cycles are not exactly the expected ones.
 
     Arguments
@@ -274,7 +196,7 @@ def check_complete(table, ids, source):
         raise LungSRADError(f"the predictions do not match {source}: {'; '.join(problems)}")
 
 
-def align(first, second):
+def align(first: PredictionTable, second: PredictionTable) -> PredictionTable:
     """Return the rows of ``second`` in the order of ``first``, for comparisons cycle by cycle.
 
     Raises
@@ -292,8 +214,8 @@ def align(first, second):
     if first.labels != second.labels:
         raise LungSRADError(f"the two models' labels differ: {', '.join(first.labels)}; {', '.join(second.labels)}")
     check_complete(second, first.ids, "the other model's predictions")
-    place = {name: i for i, name in enumerate(second.ids)}
-    second = second.rows([place[name] for name in first.ids])
+    index = {name: i for i, name in enumerate(second.ids)}
+    second = second.rows([index[name] for name in first.ids])
     pairs = zip(first.ids, first.targets, second.targets, first.patients(), second.patients(), strict=True)
     differing = [name for name, target, other, patient, patient2 in pairs if (target, patient) != (other, patient2)]
     if differing:
@@ -304,51 +226,77 @@ def align(first, second):
     return second
 
 
-def _check_header(path, header, labels):
-    """Return the class names of the header's probability columns, or say which columns are at fault."""
-    found = [name[2:] for name in header if name.startswith("p_")]
-    problems = [f"missing {name}" for name in ("ID", "label", "prediction") if name not in header]
-    problems += [f"repeated {name}" for name in sorted({name for name in header if header.count(name) > 1})]
-    if len(found) < 2:
-        problems.append(f"{len(found)} probability columns")
-    if problems:
-        raise LungSRADError(
-            f"{path}, header: {', '.join(problems)}; expected ID, label, prediction and p_<class> for each class"
-        )
-    if labels is not None and found != list(labels):
-        raise LungSRADError(
-            f"{path}, header: probabilities of {', '.join(found)}; expected those of {', '.join(labels)}, in this order"
-        )
-    return tuple(found)
+def row_problems(
+    places: Sequence[str],
+    ids: Sequence[str],
+    targets: Sequence[str],
+    predicted: Sequence[str],
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+) -> list[str]:
+    """List what is wrong with the rows of a table, each with its place; rows with the same fault are one problem.
 
-
-def _row_problems(places, ids, targets, predicted, probabilities, labels):
-    """List what is wrong with each row, with its place."""
-    problems = []
-    first_place = {}
-    for place, name, target, answer, row in zip(places, ids, targets, predicted, probabilities, strict=True):
+    Arguments
+    ---------
+    places : sequence of str
+        (N,) what messages call each row, such as ``line 2``.
+    ids, targets, predicted, probabilities, labels
+        As in ``make_table``.
+    """
+    problems: list[str] = []
+    unknown: dict[tuple[str, str], list[str]] = {}
+    first_place: dict[str, str] = {}
+    for place, name, target, answer in zip(places, ids, targets, predicted, strict=True):
         if not name.strip():
             problems.append(f"{place}: blank ID")
         elif first_place.setdefault(name, place) != place:
             problems.append(f"{place}: ID {name} repeats that of {first_place[name]}")
         for column, label in (("label", target), ("prediction", answer)):
             if label not in labels:
-                problems.append(f"{place}, ID {name}: {column} {label!r}; expected one of {', '.join(labels)}")
-        shown = ", ".join(f"{p:.6g}" for p in row)
-        if not (np.isfinite(row) & (row >= 0) & (row <= 1)).all():
-            problems.append(f"{place}, ID {name}: probabilities {shown}; expected numbers from 0 to 1")
-        elif abs(row.sum() - 1) > SUM_TOLERANCE:
-            problems.append(f"{place}, ID {name}: probabilities {shown} sum to {row.sum():.6g}, not 1")
-        elif answer in labels and row[labels.index(answer)] < row.max():
-            problems.append(f"{place}, ID {name}: prediction {answer!r} is not the most probable class of {shown}")
+                unknown.setdefault((column, label), []).append(f"{place}, ID {name}")
+    for (column, label), rows in unknown.items():
+        problems.append(f"{several(rows)}: {column} {label!r}; expected one of {', '.join(labels)}")
+    index = {label: i for i, label in enumerate(labels)}
+    of_answer = np.array([index.get(answer, -1) for answer in predicted], dtype=np.int64)
+    outside = ~(np.isfinite(probabilities) & (probabilities >= 0) & (probabilities <= 1)).all(axis=1)
+    sums = probabilities.sum(axis=1)
+    unsummed = ~outside & (np.abs(sums - 1) > SUM_TOLERANCE)
+    lower = probabilities[np.arange(len(of_answer)), of_answer] < probabilities.max(axis=1)
+    for row in np.flatnonzero(outside | unsummed | (lower & (of_answer >= 0))):
+        shown = ", ".join(f"{p:.6g}" for p in probabilities[row])
+        start = f"{places[row]}, ID {ids[row]}: "
+        if outside[row]:
+            problems.append(f"{start}probabilities {shown}; expected numbers from 0 to 1")
+        elif unsummed[row]:
+            problems.append(f"{start}probabilities {shown} sum to {sums[row]:.6g}, not 1")
+        else:
+            problems.append(f"{start}prediction {predicted[row]!r} is not the most probable class of {shown}")
     return problems
 
 
-def _refuse(source, problems):
+def refuse(source: str | Path, problems: Sequence[str]) -> None:
+    """Raise with the first problems and the number of all, where there are any.
+
+    Raises
+    ------
+    LungSRADError
+    """
     if problems:
         shown = "\n  ".join(problems[:SHOWN_PROBLEMS])
         more = f"\n  and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-        raise LungSRADError(f"{source}: {len(problems)} problems\n  {shown}{more}")
+        what = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise LungSRADError(f"{source}: {what}\n  {shown}{more}")
+
+
+def several(places: Sequence[str]) -> str:
+    """Return the place of a fault, or how many there are and the first of them.
+
+    Example
+    -------
+    >>> several(["line 2"]), several(["line 2", "line 3"])
+    ('line 2', '2 rows, the first in line 2')
+    """
+    return places[0] if len(places) == 1 else f"{len(places):,} rows, the first in {places[0]}"
 
 
 def _some(names):

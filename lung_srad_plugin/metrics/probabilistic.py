@@ -2,20 +2,26 @@
 
 Every function takes ``weights`` (..., N): how often each cycle counts, one row for each weighting. A resample of
 patients is such a row, so the same definition gives a value and its interval. Resamples come as ``PatientWeights``; the
-two areas have a faster way for these, beside the definition.
+two areas have faster ways for these, beside the definition: one for few patients, one for many (``ranking.py``).
 """
 
 import numpy as np
 
 from lung_srad_plugin.metrics.weights import PatientWeights
 
+Weights = np.ndarray | PatientWeights
+
 CALIBRATION_BINS = 15
+
+# Above this number of patients times cycles, the areas of resamples are computed cycle by cycle: the tables of the
+# other way would take more than 32 megabytes each.
+MANY = 1 << 22
 
 # Resamples times scores that are held at once: a megabyte, to stay in the processor's cache.
 CHUNK = 1 << 17
 
 
-def auroc(positive, scores, weights=None):
+def auroc(positive: np.ndarray, scores: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Area under the ROC curve: the chance that a positive cycle scores above a negative one, ties counting half.
 
     This is the Mann-Whitney statistic (Hanley and McNeil, Radiology 143, 1982).
@@ -47,7 +53,7 @@ def auroc(positive, scores, weights=None):
     return _ratio(area, right[..., -1] * wrong[..., -1])
 
 
-def average_precision(positive, scores, weights=None):
+def average_precision(positive: np.ndarray, scores: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Area under the precision-recall curve as a sum of steps: precision at each score times the recall it adds.
 
     No interpolation, as in scikit-learn's ``average_precision_score`` (Davis and Goadrich, ICML 2006, say why). Chance
@@ -77,7 +83,7 @@ def average_precision(positive, scores, weights=None):
     return _ratio((np.diff(right) * precision).sum(-1), right[..., -1])
 
 
-def brier_score(targets, probabilities, weights=None):
+def brier_score(targets: np.ndarray, probabilities: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Mean over cycles of the squared distance between the probabilities and the target, summed over classes.
 
     0 is perfect, 2 is certain and wrong; this is the original definition (Brier, Monthly Weather Review 78, 1950). Some
@@ -106,7 +112,7 @@ def brier_score(targets, probabilities, weights=None):
     return _mean(((probabilities - hit) ** 2).sum(1), weights)
 
 
-def log_loss(targets, probabilities, weights=None):
+def log_loss(targets: np.ndarray, probabilities: np.ndarray, weights: Weights | None = None) -> np.ndarray:
     """Mean over cycles of minus the natural logarithm of the target's probability; infinite where that is 0.
 
     Arguments
@@ -128,7 +134,9 @@ def log_loss(targets, probabilities, weights=None):
         return _mean(-np.log(probabilities[np.arange(len(targets)), targets]), weights)
 
 
-def calibration_error(targets, probabilities, weights=None, bins=CALIBRATION_BINS):
+def calibration_error(
+    targets: np.ndarray, probabilities: np.ndarray, weights: Weights | None = None, bins: int = CALIBRATION_BINS
+) -> np.ndarray:
     """Expected calibration error (ECE) of the most probable class.
 
     Cycles are put into equal bins of confidence, the highest probability; the ECE is the mean over cycles of their
@@ -158,7 +166,9 @@ def calibration_error(targets, probabilities, weights=None, bins=CALIBRATION_BIN
     return _ratio(np.abs(gaps).sum(-1), weights.sum(-1))
 
 
-def reliability_bins(targets, probabilities, bins=CALIBRATION_BINS):
+def reliability_bins(
+    targets: np.ndarray, probabilities: np.ndarray, bins: int = CALIBRATION_BINS
+) -> list[dict[str, float]]:
     """Return what a reliability diagram shows: a row for each bin of confidence that has cycles.
 
     Arguments
@@ -213,6 +223,10 @@ def _found_by_score(positive, scores, weights):
 
 def _auroc_of_patients(positive, scores, weights):
     """The area as pairs won: between each patient's positives and each patient's negatives, counted once for all."""
+    if weights.counts.shape[1] * len(scores) > MANY:
+        from lung_srad_plugin.metrics.ranking import weighted_auroc
+
+        return weighted_auroc(weights.counts, *_by_falling_score(positive, scores, weights))
     negative = ~positive
     _, score_of = np.unique(scores, return_inverse=True)
     negatives = np.zeros((weights.counts.shape[1], score_of.max() + 2))
@@ -226,14 +240,18 @@ def _auroc_of_patients(positive, scores, weights):
 
 def _average_precision_of_patients(positive, scores, weights):
     """The sum over positives alone: elsewhere no recall is added."""
+    if weights.counts.shape[1] * len(scores) > MANY:
+        from lung_srad_plugin.metrics.ranking import weighted_average_precision
+
+        return weighted_average_precision(weights.counts, *_by_falling_score(positive, scores, weights))
     _, falling = np.unique(-scores, return_inverse=True)
-    at, place = np.unique(falling[positive], return_inverse=True)  # the distinct scores that some positive has
+    at, index = np.unique(falling[positive], return_inverse=True)  # the distinct scores that some positive has
     patients = weights.counts.shape[1]
     flagged = np.zeros((patients, falling.max() + 1))
     np.add.at(flagged, (weights.patient_of, falling), 1)
     flagged = np.cumsum(flagged, axis=1)[:, at]
     added = np.zeros((patients, len(at)))
-    np.add.at(added, (weights.patient_of[positive], place), 1)
+    np.add.at(added, (weights.patient_of[positive], index), 1)
     areas = np.zeros(len(weights.counts))
     chunk = max(1, CHUNK // max(1, len(at)))
     for begin in range(0, len(areas), chunk):
@@ -242,6 +260,12 @@ def _average_precision_of_patients(positive, scores, weights):
         precision = np.cumsum(recalled, axis=1) / np.maximum(counts @ flagged, 1)
         areas[begin : begin + chunk] = (recalled * precision).sum(-1)
     return _ratio(areas, weights @ positive)
+
+
+def _by_falling_score(positive, scores, weights):
+    """Return patient, whether positive, and whether the next cycle scores lower, of the cycles by falling score."""
+    order = np.argsort(-scores, kind="stable")
+    return weights.patient_of[order], positive[order], np.diff(scores[order], append=-np.inf) != 0
 
 
 def _mean(values, weights):

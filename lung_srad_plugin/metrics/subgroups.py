@@ -1,4 +1,4 @@
-"""The measures within groups of cycles: by device, place on the chest, age, sex, diagnosis or duration."""
+"""The metrics within groups of cycles: by device, site on the chest, age, sex, diagnosis or duration."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.metrics.metrics import measure_with_intervals
+from lung_srad_plugin.metrics.bootstrap import Bootstrap, Interval
+from lung_srad_plugin.metrics.predictions import PredictionTable
+from lung_srad_plugin.metrics.table_metrics import metrics_with_intervals
 
 UNKNOWN = "unknown"
 
@@ -28,19 +30,19 @@ class Subgroup:
         How many the group has.
     support : dict
         Cycles by class.
-    measures : dict
-        ``Interval`` by name, as of ``measure_with_intervals``. Without an interval (NaN) for a single patient.
+    metrics : dict
+        ``Interval`` by name, as of ``metrics_with_intervals``. Without an interval (NaN) for a single patient.
     """
 
     name: str
     cycles: int
     patients: int
-    support: dict
-    measures: dict
+    support: dict[str, int]
+    metrics: dict[str, Interval]
 
 
-def subgroups(table, by, resamples=10_000, confidence=95.0, seed=0):
-    """Return the measures of each group of cycles that share a value of a column.
+def subgroups(table: PredictionTable, by: str, bootstrap: Bootstrap | None = None) -> list[Subgroup]:
+    """Return the metrics of each group of cycles that share a value of a column.
 
     A difference between groups may come from anything in which they differ: their devices, diagnoses and classes go
     together. Groups with few patients have intervals that are too narrow.
@@ -50,8 +52,8 @@ def subgroups(table, by, resamples=10_000, confidence=95.0, seed=0):
     table : PredictionTable
     by : str
         A metadata column. ``age`` is cut at 18 and 65 years, ``duration`` at 2, 3 and 4 seconds.
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
 
     Returns
     -------
@@ -68,13 +70,14 @@ def subgroups(table, by, resamples=10_000, confidence=95.0, seed=0):
     >>> from lung_srad_plugin.metrics.predictions import make_table
     >>> metadata = {"patient": "112", "age": ["70", "70", ""]}
     >>> table = make_table("abc", ["no", "yes", "no"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ("no", "yes"), metadata)
-    >>> [(group.name, group.cycles, group.patients) for group in subgroups(table, by="age", resamples=10)]
+    >>> [(group.name, group.cycles, group.patients) for group in subgroups(table, "age", Bootstrap(10))]
     [('65 years and above', 2, 1), ('unknown', 1, 1)]
     """
     names, order = _group_names(table, by)
     groups = []
+    of_cycle = np.array(names)
     for name in order:
-        part = table.rows(np.array([other == name for other in names]))
+        part = table.rows(of_cycle == name)
         counts = np.bincount(part.targets, minlength=len(table.labels)).tolist()
         groups.append(
             Subgroup(
@@ -82,7 +85,7 @@ def subgroups(table, by, resamples=10_000, confidence=95.0, seed=0):
                 cycles=len(part),
                 patients=len(set(part.patients())),
                 support=dict(zip(table.labels, counts, strict=True)),
-                measures=measure_with_intervals(part, resamples, confidence, seed),
+                metrics=metrics_with_intervals(part, bootstrap),
             )
         )
     return groups

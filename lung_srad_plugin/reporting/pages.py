@@ -1,20 +1,29 @@
 """How every page is made: the templates, and how numbers become text."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lung_srad_plugin.reporting.figures import COLOURS
+from lung_srad_plugin.utils.text import markdown_text, printable
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 NOTHING = "-"  # what stands for an undefined number
 
+Interval = Mapping[str, float | None]
+"""``value``, ``low`` and ``high``; the last two are None where there is no interval."""
 
-def render(template, **context):
-    """Return a page: HTML with every text of the context escaped, or Markdown as it is.
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """Return a page in which every text of the context is shown as it is, whatever markup is in it.
 
     Arguments
     ---------
     template : str
-        The name of a file in ``templates``; one that ends in ``.html.jinja`` is HTML.
-    context
+        The name of a file in ``templates``; one that ends in ``.html.jinja`` is HTML, one in ``.md.jinja`` Markdown.
+    context : dict
         What the template names; it refuses to be rendered where something is missing.
 
     Returns
@@ -23,9 +32,11 @@ def render(template, **context):
     """
     import jinja2
 
+    markdown = template.endswith(".md.jinja")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=template.endswith(".html.jinja"),
+        autoescape=not markdown,
+        finalize=_finalize_markdown if markdown else _finalize_html,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
@@ -36,13 +47,22 @@ def render(template, **context):
         number=format_value,
         difference=format_difference,
         summary=format_summary,
-        told=format_fact,
+        fact=format_fact,
         breakable=breakable,
     )
     return environment.get_template(template).render(colours=COLOURS, **context)
 
 
-def format_interval(interval, unit="%"):
+def _finalize_html(value):
+    """Control characters in names of files would vanish in a browser; autoescape does the rest."""
+    return value if hasattr(value, "__html__") or not isinstance(value, str) else printable(value)
+
+
+def _finalize_markdown(value):
+    return markdown_text(value) if isinstance(value, str) else value
+
+
+def format_interval(interval: Interval, unit: str = "%") -> str:
     """Return a value with its interval as text; a dash where it is undefined.
 
     Example
@@ -58,7 +78,7 @@ def format_interval(interval, unit="%"):
     return f"{value} ({format_value(interval['low'], unit)} to {format_value(interval['high'], unit)})"
 
 
-def format_value(value, unit="%", decimals=None):
+def format_value(value: float | None, unit: str = "%", decimals: int | None = None) -> str:
     """Return a number as text, a dash where it is None; by default percentages with one decimal, others with three.
 
     Example
@@ -73,7 +93,7 @@ def format_value(value, unit="%", decimals=None):
     return f"{value:.{decimals}f}"
 
 
-def format_summary(summary, unit="%"):
+def format_summary(summary: Mapping[str, Any] | None, unit: str = "%") -> str:
     """Return a mean with its standard deviation as text, with one decimal more than single values have.
 
     Example
@@ -88,7 +108,7 @@ def format_summary(summary, unit="%"):
     return mean if summary["sd"] is None else f"{mean} ± {format_value(summary['sd'], decimals=decimals)}"
 
 
-def format_difference(interval):
+def format_difference(interval: Interval) -> str:
     """Return a difference in percentage points with its interval, each with a sign.
 
     Example
@@ -103,7 +123,7 @@ def format_difference(interval):
     return f"{interval['value']:+.1f} ({interval['low']:+.1f} to {interval['high']:+.1f})"
 
 
-def format_fact(value):
+def format_fact(value: Any) -> str:
     """Return a fact as text, whatever it is made of.
 
     Example
@@ -118,8 +138,8 @@ def format_fact(value):
     return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
 
 
-def breakable(name):
-    """Return a name as HTML that may go on in the next line after an underscore.
+def breakable(name: str) -> "Markup":
+    """Return a name as HTML that may be broken into two lines after an underscore.
 
     Example
     -------

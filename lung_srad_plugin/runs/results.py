@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, per_class_recall, scores_of_confusion
-from lung_srad_plugin.metrics.predictions import write_predictions
+from lung_srad_plugin.metrics.predictions_file import format_predictions
 from lung_srad_plugin.reporting.figures import plot_confusion, plot_history, save_figure
 
 # How the epoch of a row was picked, in words that must stand wherever its numbers do.
@@ -94,7 +94,8 @@ def write_run_predictions(tables, folder):
     """
     for rule, parts in tables.items():
         for part, table in parts.items():
-            write_predictions(table, Path(folder) / predictions_name(part, rule))
+            # A run owns its folder, also one that the version before began.
+            (Path(folder) / predictions_name(part, rule)).write_text(format_predictions(table), encoding="utf-8")
 
 
 def predictions_name(part, rule):

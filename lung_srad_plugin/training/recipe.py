@@ -20,7 +20,7 @@ from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.labels import make_label_encoder
-from lung_srad_plugin.metrics.metrics import score_intervals
+from lung_srad_plugin.metrics.table_metrics import score_intervals
 from lung_srad_plugin.metrics.validation_fit import fit_on_validation, nothing_fitted
 from lung_srad_plugin.nn.distillation import DistillationHead, TeacherTable
 from lung_srad_plugin.nn.losses import class_weights

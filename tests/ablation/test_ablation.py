@@ -30,7 +30,8 @@ from lung_srad_plugin.ablation.execute import execute, launch_subprocess, make_s
 from lung_srad_plugin.ablation.grid import FIGURES, read_grid
 from lung_srad_plugin.ablation.runs import check_folders, plan_runs, prepare_folder
 from lung_srad_plugin.labels import CLASSES
-from lung_srad_plugin.metrics.predictions import make_table, write_predictions
+from lung_srad_plugin.metrics.predictions import make_table
+from lung_srad_plugin.metrics.predictions_file import write_predictions
 from lung_srad_plugin.runs.command_line import read_overrides
 from lung_srad_plugin.runs.experiment import read_experiment
 from lung_srad_plugin.runs.results import RULES, predictions_name, score_predictions
@@ -401,13 +402,13 @@ def test_the_same_numbers_stand_in_markdown_and_csv(table, tmp_path):
     text = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     assert "published Sp / Se / Score / 2-class" in lines[0]
-    assert lines[2] == (
+    assert lines[1] == (
         "| plain | 2 of 2 | 75.00 ± 35.36 | 25.00 ± 35.36 | 50.00 ± 0.00 | 50.00 ± 0.00 | reference "
         "| - / - / 61.06 ± 1.27 / - |"
     )
-    assert "+37.50 [+37.50, +37.50]" in lines[3]
+    assert "+37.50 [+37.50, +37.50]" in lines[2]
     assert "Published: a paper. Not measured here." in text
-    assert "other: `lr: 0.2`" in text
+    assert "other: lr: 0.2" in text
     with open(tmp_path / "out" / "ablation.csv", encoding="utf-8") as file:
         rows = {(row["row"], row["selected_by"]): row for row in csv.DictReader(file)}
     assert len(rows) == 4

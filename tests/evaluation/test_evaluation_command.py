@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from evaluation_calls import evaluate
 from prediction_tables import draw_table
 from toy import RECIPE, toy_arguments, write_toy_data
 
 from lung_srad_plugin.cli.main import main
 from lung_srad_plugin.datasets.manifests import read_manifest, write_manifest
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.manifest_table import map_labels, read_labels_map
 from lung_srad_plugin.evaluation.predict import predict_rows
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.calibration import fit_temperature, scale_table
 from lung_srad_plugin.metrics.operating_points import OperatingPoint, apply_operating_points
-from lung_srad_plugin.metrics.predictions import align, read_predictions, write_predictions
+from lung_srad_plugin.metrics.predictions import align
+from lung_srad_plugin.metrics.predictions_file import read_predictions, write_predictions
 from lung_srad_plugin.metrics.validation_fit import fit_on_validation
 from lung_srad_plugin.training.recipe import train
 
@@ -83,7 +85,7 @@ def test_temperature_and_thresholds_come_from_valid_and_are_tried_on_test(run, t
     after = evaluate_quality(scale_table(test, temperature))
     assert report["calibration"]["here"]["after"]["brier"] == pytest.approx(after)
     point = report["operating_points"][0]
-    expected = apply_operating_points([OperatingPoint(80.0, point["threshold"])], test, resamples=50)[0]
+    expected = apply_operating_points([OperatingPoint(80.0, point["threshold"])], test, Bootstrap(50))[0]
     assert point["sensitivity"]["value"] == expected["sensitivity"].value
     called = 1 - valid.probabilities[valid.targets > 0, 0] >= point["threshold"]
     assert called.mean() >= 0.8

@@ -5,15 +5,15 @@ import shutil
 from collections import Counter
 
 import pytest
+from evaluation_calls import evaluate_runs
 from toy import toy_arguments
 
 from lung_srad_plugin.cli.main import main
 from lung_srad_plugin.datasets.manifests import read_manifest
 from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.command import evaluate_runs
-from lung_srad_plugin.metrics.metrics import measure
-from lung_srad_plugin.metrics.predictions import read_predictions
+from lung_srad_plugin.metrics.predictions_file import read_predictions
+from lung_srad_plugin.metrics.table_metrics import compute_metrics
 from lung_srad_plugin.runs.results import predictions_name
 from lung_srad_plugin.training.recipe import train
 
@@ -74,7 +74,7 @@ def test_every_cycle_is_answered_once_by_the_model_that_did_not_hear_its_patient
 
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     score = report["evaluation"]["measures"]["score_strict_class"]["value"]
-    assert score == pytest.approx(measure(pooled)["score_strict_class"])
+    assert score == pytest.approx(compute_metrics(pooled)["score_strict_class"])
     assert report["evaluation"]["patients"] == 9
     assert report["selections"][0]["epoch"] == "1, 1, 1"
     assert report["protocol"]["split"] == "patient k-fold, all 3 folds"

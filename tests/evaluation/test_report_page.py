@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn_metrics
 from lung_srad_plugin.evaluation.page import render_html, render_markdown
 from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_apart
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.reporting.charts import line_chart, whisker
@@ -46,7 +47,7 @@ def make_source(**changes):
 
 @pytest.fixture(scope="module")
 def report():
-    return build_report(make_source(), resamples=200)
+    return build_report(make_source(), Bootstrap(200))
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +83,14 @@ def test_names_from_the_data_are_text(page):
     assert "test cycles of &lt;ICBHI&gt;" in page
 
 
-def test_both_forms_tell_the_protocol_and_every_measure(report, page):
+def test_both_forms_have_the_protocol_and_every_metric(report, page):
     for text in (page, render_markdown(report)):
         assert "156, 218" in text
         assert "5e8a" * 16 in text
         assert text.count("ptimistic") >= 1
         assert "must not be compared" in text
         assert "a note of the preparation" in text.lower()
-        assert "127 recordings" in text
+        assert "corrected names" in text
         for name in report["evaluation"]["measures"]:
             value = report["evaluation"]["measures"][name]["value"]
             shown = f"{value:.1f}" if report["definitions"].get(name, {"unit": "%"})["unit"] == "%" else f"{value:.3f}"
@@ -125,7 +126,7 @@ def test_what_is_not_there_is_said(report):
     table = draw_table(1, labels=("healthy", "sick"))
     table = type(table)(**{**vars(table), "metadata": {"patient": table.metadata["patient"]}})
     source.selections[:] = [Selection("given", "as given", None, False, table)]
-    bare = build_report(source, resamples=20)
+    bare = build_report(source, Bootstrap(20))
     assert bare["operating_points"] is bare["calibration"] is None
     assert list(bare["curves"]) == ["abnormal"]
     page = render_html(bare)
@@ -137,7 +138,7 @@ def test_what_is_not_there_is_said(report):
 
 def test_protocol_of_other_cycles_is_not_that_of_these():
     source = make_source(of_training=False, labels_map={"N": "normal", "x": None}, left_out={"x": 3})
-    report = build_report(source, resamples=20)
+    report = build_report(source, Bootstrap(20))
     assert not any("156" in caution or "note of the preparation" in caution for caution in report["cautions"])
     for text in (render_html(report), render_markdown(report)):
         assert "trained on other cycles than these" in text
@@ -150,7 +151,7 @@ def test_one_answer_for_everything_is_pointed_out():
     same = np.tile([0.7, 0.1, 0.1, 0.1], (len(table), 1))
     constant = make_table(table.ids, [table.labels[i] for i in table.targets], same, metadata=table.metadata)
     source = make_source(selections=[Selection("last", "last epoch", 1, False, constant)])
-    report = build_report(source, resamples=20)
+    report = build_report(source, Bootstrap(20))
     assert report["cautions"][0].startswith("The model called every cycle normal.")
     assert report["evaluation"]["measures"]["score_strict_class"]["value"] == 50
     parse(render_html(report))
@@ -160,7 +161,7 @@ def test_undefined_numbers_are_dashes():
     source = make_source()
     table = source.selections[0].table
     source.selections[:] = [Selection("given", "as given", None, False, table.rows(table.targets == 1))]
-    report = build_report(source, resamples=20)
+    report = build_report(source, Bootstrap(20))
     assert report["evaluation"]["measures"]["specificity"]["value"] is None
     page = render_html(report)
     parse(page)

@@ -10,16 +10,18 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from browser import needs_browser, screenshot
+from evaluation_calls import evaluate_runs
 from page_parser import parse
 from prediction_tables import draw_table
 from toy import toy_arguments, write_toy_data
 
 from lung_srad_plugin.cli.main import main
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.evaluation.command import evaluate_runs
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.comparison import paired_difference
-from lung_srad_plugin.metrics.metrics import measure
-from lung_srad_plugin.metrics.predictions import align, read_predictions
+from lung_srad_plugin.metrics.predictions import align
+from lung_srad_plugin.metrics.predictions_file import read_predictions
+from lung_srad_plugin.metrics.table_metrics import compute_metrics
 from lung_srad_plugin.runs.results import RULES, predictions_name, score_predictions, write_run_predictions
 from lung_srad_plugin.training.recipe import train
 
@@ -104,7 +106,7 @@ def test_mean_deviation_and_each_seed(written):
     for row in report["selections"]:
         assert row["epochs"] == {"1": 10, "2": 20, "3": 30}
         for name, summary in row["measures"].items():
-            values = [measure(answers_of(seed, row["rule"]))[name] for seed in (1, 2, 3)]
+            values = [compute_metrics(answers_of(seed, row["rule"]))[name] for seed in (1, 2, 3)]
             assert list(summary["values"].values()) == pytest.approx(values)
             assert summary["mean"] == pytest.approx(statistics.mean(values))
             assert summary["sd"] == pytest.approx(statistics.stdev(values), abs=1e-9)
@@ -115,7 +117,7 @@ def test_mean_deviation_and_each_seed(written):
 def test_rules_are_compared_on_the_same_patients(written):
     report, _ = written
     first, second = ([answers_of(seed, rule) for seed in (1, 2, 3)] for rule in ("valid", "last"))
-    expected = paired_difference(first, second, resamples=200)["score_strict_class"]
+    expected = paired_difference(first, second, Bootstrap(200))["score_strict_class"]
     difference = report["paired"]["last-selected"]["score_strict_class"]
     assert (difference["value"], difference["low"], difference["high"]) == (expected.value, expected.low, expected.high)
     score = [row["measures"]["score_strict_class"]["mean"] for row in report["selections"]]

@@ -6,9 +6,10 @@ import pytest
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.comparison import mean_with_intervals, over_seeds, paired_difference
-from lung_srad_plugin.metrics.metrics import measure, measure_with_intervals
 from lung_srad_plugin.metrics.predictions import make_table
+from lung_srad_plugin.metrics.table_metrics import compute_metrics, metrics_with_intervals
 
 
 def draw_table(seed, skill=0.0, cycles=200, patients=12):
@@ -37,21 +38,21 @@ def test_one_seed_has_no_deviation_and_none_is_refused():
 
 def test_value_is_the_difference_of_the_means():
     first, second = [draw_table(1), draw_table(2)], [draw_table(3, skill=0.3)]
-    differences = paired_difference(first, second, resamples=50, harmonic=True)
+    differences = paired_difference(first, second, Bootstrap(50), harmonic=True)
     for name, interval in differences.items():
-        before = np.mean([measure(table, harmonic=True)[name] for table in first])
-        assert interval.value == pytest.approx(measure(second[0], harmonic=True)[name] - before)
+        before = np.mean([compute_metrics(table, harmonic=True)[name] for table in first])
+        assert interval.value == pytest.approx(compute_metrics(second[0], harmonic=True)[name] - before)
         assert interval.low <= interval.high
 
 
 def test_a_model_against_itself_differs_by_nothing():
-    for interval in paired_difference([draw_table(1)], [draw_table(1)], resamples=50).values():
+    for interval in paired_difference([draw_table(1)], [draw_table(1)], Bootstrap(50)).values():
         assert (interval.value, interval.low, interval.high) == (0, 0, 0)
 
 
 def test_swapping_turns_the_sign():
-    one = paired_difference([draw_table(1)], [draw_table(2)], resamples=200, seed=4)
-    other = paired_difference([draw_table(2)], [draw_table(1)], resamples=200, seed=4)
+    one = paired_difference([draw_table(1)], [draw_table(2)], Bootstrap(200, seed=4))
+    other = paired_difference([draw_table(2)], [draw_table(1)], Bootstrap(200, seed=4))
     for name, interval in one.items():
         assert (other[name].low, other[name].high) == pytest.approx((-interval.high, -interval.low))
 
@@ -59,8 +60,8 @@ def test_swapping_turns_the_sign():
 def test_pairing_is_narrower_than_two_intervals():
     # The second model answers as the first, but for a little skill: what is hard about a patient is shared.
     first, second = draw_table(1), draw_table(1, skill=0.05)
-    paired = paired_difference([first], [second], resamples=500)["brier"]
-    single = measure_with_intervals(first, resamples=500)["brier"]
+    paired = paired_difference([first], [second], Bootstrap(500))["brier"]
+    single = metrics_with_intervals(first, Bootstrap(500))["brier"]
     assert paired.high < 0
     assert paired.high - paired.low < 0.5 * (single.high - single.low)
 
@@ -68,7 +69,7 @@ def test_pairing_is_narrower_than_two_intervals():
 def test_the_order_of_rows_does_not_matter():
     first, second = draw_table(1), draw_table(2)
     shuffled = second.rows(np.random.default_rng(0).permutation(len(second)))
-    assert paired_difference([first], [shuffled], resamples=50) == paired_difference([first], [second], resamples=50)
+    assert paired_difference([first], [shuffled], Bootstrap(50)) == paired_difference([first], [second], Bootstrap(50))
 
 
 def test_other_cycles_and_no_runs_are_refused():
@@ -82,12 +83,12 @@ def test_other_cycles_and_no_runs_are_refused():
 def test_mean_over_runs_is_resampled_as_one():
     runs = [draw_table(1), draw_table(2), draw_table(3, skill=0.3)]
     shuffled = [runs[0], runs[1].rows(np.random.default_rng(0).permutation(200)), runs[2]]
-    means = mean_with_intervals(shuffled, resamples=200)
+    means = mean_with_intervals(shuffled, Bootstrap(200))
     for name, interval in means.items():
-        assert interval.value == pytest.approx(np.mean([measure(run)[name] for run in runs]))
+        assert interval.value == pytest.approx(np.mean([compute_metrics(run)[name] for run in runs]))
         assert interval.low <= interval.value <= interval.high or name == "ece"
     # The mean over one run is that run.
-    assert mean_with_intervals(runs[:1], resamples=50) == measure_with_intervals(runs[0], resamples=50)
+    assert mean_with_intervals(runs[:1], Bootstrap(50)) == metrics_with_intervals(runs[0], Bootstrap(50))
     with pytest.raises(LungSRADError, match="no runs"):
         mean_with_intervals([])
     with pytest.raises(LungSRADError, match="no prediction for c199"):

@@ -5,7 +5,7 @@ import pytest
 
 from lung_srad_plugin.inference.result import make_segment
 from lung_srad_plugin.labels import CLASSES, abnormal_probability
-from lung_srad_plugin.metrics.metrics import findings
+from lung_srad_plugin.metrics.findings import findings
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.probabilistic import auroc
 

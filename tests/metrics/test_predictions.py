@@ -5,13 +5,8 @@ from hypothesis import strategies as st
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
-from lung_srad_plugin.metrics.predictions import (
-    align,
-    check_complete,
-    make_table,
-    read_predictions,
-    write_predictions,
-)
+from lung_srad_plugin.metrics.predictions import align, check_complete, make_table
+from lung_srad_plugin.metrics.predictions_file import read_predictions, write_predictions
 
 HEADER = "ID,label,prediction,p_normal,p_crackle,p_wheeze,p_both,patient\n"
 GOOD = "a,normal,normal,0.7,0.1,0.1,0.1,101\nb,both,crackle,0.1,0.5,0.2,0.2,102\n"
@@ -88,7 +83,7 @@ def test_all_problems_are_told_at_once_and_long_lists_cut(tmp_path):
         read_predictions(write(tmp_path, HEADER + rows))
     message = str(caught.value)
     assert "predictions.csv: 15 problems" in message
-    assert message.count("sum to") == 10
+    assert message.count("\n  line ") == 10
     assert message.endswith("and 5 more")
 
 
@@ -158,3 +153,43 @@ def test_align_refuses_other_cycles_labels_or_patients():
     other = make_table(["a"], ["no"], [[1, 0]], labels=("no", "yes"))
     with pytest.raises(LungSRADError, match="labels differ"):
         align(first, other)
+
+
+def test_utf_16_is_refused_with_the_cure(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text(HEADER + GOOD, encoding="utf-16")
+    with pytest.raises(LungSRADError, match="UTF-16; save it as UTF-8"):
+        read_predictions(path)
+
+
+def test_latin_1_is_refused_with_the_line(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_bytes((HEADER + GOOD + "c,normal,normal,0.7,0.1,0.1,0.1,Andr\xe9\n").encode("latin-1"))
+    with pytest.raises(LungSRADError, match="line 4: byte 0xe9 is not UTF-8"):
+        read_predictions(path)
+
+
+def test_a_field_that_csv_cannot_hold_is_refused_with_the_line(tmp_path):
+    text = HEADER + GOOD + 'c,normal,normal,0.7,0.1,0.1,0.1,"' + "x" * (1 << 18) + '"\n'
+    with pytest.raises(LungSRADError, match="line 4: not CSV"):
+        read_predictions(write(tmp_path, text))
+
+
+def test_a_fault_of_every_row_is_one_problem(tmp_path):
+    """A column whose header is missing, a label no class has, and a column without numbers, 495 times each."""
+    rows = "".join(f"c{i},normal,normal,0.7,0.1,0.1,0.1,101\n" for i in range(495))
+    for text, message in (
+        (HEADER.replace(",patient", "") + rows, ": 8 cells, but the header has 7"),
+        (HEADER + rows.replace(",normal,n", ",dull,n"), ", ID c0: label 'dull'"),
+        (HEADER + rows.replace("0.7", ""), ": p_normal is ''"),
+    ):
+        with pytest.raises(LungSRADError) as caught:
+            read_predictions(write(tmp_path, text))
+        assert f"1 problem\n  495 rows, the first in line 2{message}" in str(caught.value)
+
+
+def test_a_foreign_file_is_not_overwritten(tmp_path):
+    path = write(tmp_path, "somebody's notes")
+    with pytest.raises(LungSRADError, match=r"predictions\.csv: already there"):
+        write_predictions(table(), path)
+    assert path.read_text(encoding="utf-8") == "somebody's notes"

@@ -5,9 +5,10 @@ import pytest
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
-from lung_srad_plugin.metrics.metrics import measure_with_intervals
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.subgroups import subgroups
+from lung_srad_plugin.metrics.table_metrics import metrics_with_intervals
 
 
 def draw_table(cycles=60, **columns):
@@ -21,11 +22,11 @@ def draw_table(cycles=60, **columns):
 def test_each_group_is_scored_as_if_alone():
     devices = [("Meditron", "LittC2SE", "")[i % 3] for i in range(60)]
     table = draw_table(device=devices)
-    groups = subgroups(table, by="device", resamples=30, seed=2)
+    groups = subgroups(table, "device", Bootstrap(30, seed=2))
     assert [group.name for group in groups] == ["LittC2SE", "Meditron", "unknown"]
     assert sum(group.cycles for group in groups) == 60
     part = table.rows(np.array([device == "LittC2SE" for device in devices]))
-    assert repr(groups[0].measures) == repr(measure_with_intervals(part, resamples=30, seed=2))
+    assert repr(groups[0].metrics) == repr(metrics_with_intervals(part, Bootstrap(30, seed=2)))
     assert groups[0].patients == len(set(part.patients()))
     assert groups[0].support == {name: int((part.targets == i).sum()) for i, name in enumerate(CLASSES)}
 
@@ -47,16 +48,16 @@ def test_each_group_is_scored_as_if_alone():
     ],
 )
 def test_groups_by_hand(by, values, expected):
-    groups = subgroups(draw_table(cycles=7, **{by: values}), by, resamples=2)
+    groups = subgroups(draw_table(cycles=7, **{by: values}), by, Bootstrap(2))
     assert {group.name: group.cycles for group in groups} == expected
     assert [group.name for group in groups] == list(expected)
 
 
 def test_a_group_of_one_patient_has_no_interval():
     table = draw_table(cycles=4, device=["A", "A", "B", "B"], patient=["1", "1", "2", "3"])
-    first, second = subgroups(table, by="device", resamples=20)
-    assert math.isnan(first.measures["brier"].low)
-    assert not math.isnan(second.measures["brier"].low)
+    first, second = subgroups(table, "device", Bootstrap(20))
+    assert math.isnan(first.metrics["brier"].low)
+    assert not math.isnan(second.metrics["brier"].low)
 
 
 def test_missing_columns_and_bad_numbers_are_refused():

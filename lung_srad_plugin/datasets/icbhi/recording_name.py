@@ -13,8 +13,17 @@ from dataclasses import dataclass
 
 from lung_srad_plugin.errors import LungSRADError
 
-LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")  # trachea; anterior, posterior, lateral; left, right
-MODES = ("sc", "mc")  # sequential, single channel; simultaneous, several channels
+# What the abbreviations in a name stand for.
+LOCATIONS = {
+    "Tc": "trachea",
+    "Al": "anterior left",
+    "Ar": "anterior right",
+    "Pl": "posterior left",
+    "Pr": "posterior right",
+    "Ll": "lateral left",
+    "Lr": "lateral right",
+}
+MODES = {"sc": "sequential, single channel", "mc": "simultaneous, several channels"}
 FORM = "patient_index_location_mode_device, for example 101_1b1_Al_sc_Meditron"
 
 PATTERN = (

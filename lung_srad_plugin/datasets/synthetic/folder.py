@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from lung_srad_plugin.datasets.synthetic.marker import DESCRIPTION_FILE
 from lung_srad_plugin.datasets.synthetic.sounds import breath_noise, crackle, heart_sounds, stethoscope, wheeze
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, findings_of
 from lung_srad_plugin.utils.files import explain_write_errors
 from lung_srad_plugin.version import __version__
 
-DESCRIPTION_FILE = "SYNTHETIC.json"
 FIRST_PATIENT = 901
 LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
 

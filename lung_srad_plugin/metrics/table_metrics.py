@@ -1,25 +1,28 @@
-"""Every measure of a table of predictions under one name, with its unit and definition.
+"""Every metric of a table of predictions under one name, with its unit and definition.
 
 Names say which sensitivity is meant: *strict class*, where an abnormal cycle is right only with its exact class (the
 4-class score of the ICBHI tables), or *any abnormal*, where any abnormal class will do (the 2-class score). They do not
-compare with each other.
+compare with each other. With one abnormal class the two are the same.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lung_srad_plugin.labels import CLASSES, abnormal_probability, findings_of
-from lung_srad_plugin.metrics.bootstrap import bootstrap
+from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.metrics.bootstrap import Bootstrap, Interval
+from lung_srad_plugin.metrics.findings import findings
 from lung_srad_plugin.metrics.icbhi_score import per_class_recall, scores_of_confusion
-from lung_srad_plugin.metrics.probabilistic import auroc, average_precision, brier_score, calibration_error
+from lung_srad_plugin.metrics.predictions import PredictionTable
+from lung_srad_plugin.metrics.probabilistic import Weights, auroc, average_precision, brier_score, calibration_error
 from lung_srad_plugin.metrics.weights import PatientWeights
 
 
 @dataclass(frozen=True)
-class Measure:
-    """What a report says of a measure.
+class Metric:
+    """What a report says of a metric.
 
     Arguments
     ---------
@@ -37,53 +40,104 @@ class Measure:
     source: str
 
 
-# The works themselves are named where each measure is computed.
+# The works themselves are named where each metric is computed.
 _CHALLENGE, _PATCH_MIX, _SPRSOUND = "Rocha et al. 2019", "Bae et al. 2023", "Zhang et al. 2022"
 _ROC, _PR = "Hanley and McNeil 1982", "Davis and Goadrich 2006"
 
 
-MEASURES = {
-    "specificity": Measure("Specificity", "%", "normal cycles called normal / normal cycles", _CHALLENGE),
-    "sensitivity_strict_class": Measure(
+METRICS = {
+    "specificity": Metric("Specificity", "%", "normal cycles called normal / normal cycles", _CHALLENGE),
+    "sensitivity_strict_class": Metric(
         "Sensitivity, strict class", "%", "abnormal cycles given their exact class / abnormal cycles", _CHALLENGE
     ),
-    "score_strict_class": Measure(
+    "score_strict_class": Metric(
         "Score, strict class (4-class)", "%", "mean of specificity and strict-class sensitivity", _CHALLENGE
     ),
-    "sensitivity_any_abnormal": Measure(
+    "sensitivity_any_abnormal": Metric(
         "Sensitivity, any abnormal", "%", "abnormal cycles given any abnormal class / abnormal cycles", _PATCH_MIX
     ),
-    "score_any_abnormal": Measure(
+    "score_any_abnormal": Metric(
         "Score, any abnormal (2-class)", "%", "mean of specificity and any-abnormal sensitivity", _PATCH_MIX
     ),
-    "harmonic_strict_class": Measure(
+    "harmonic_strict_class": Metric(
         "Harmonic score, strict class", "%", "harmonic mean of specificity and strict-class sensitivity", _SPRSOUND
     ),
-    "harmonic_any_abnormal": Measure(
+    "harmonic_any_abnormal": Metric(
         "Harmonic score, any abnormal", "%", "harmonic mean of specificity and any-abnormal sensitivity", _SPRSOUND
     ),
-    "balanced_accuracy": Measure(
+    "balanced_accuracy": Metric(
         "Balanced accuracy", "%", "mean recall of the classes that have cycles", "Brodersen et al. 2010"
     ),
-    "auroc_abnormal": Measure("AUROC, abnormal", "", "area under the ROC curve of 1 - p(normal)", _ROC),
-    "auroc_crackle": Measure("AUROC, crackle", "", "area under the ROC curve of p(crackle) + p(both)", _ROC),
-    "auroc_wheeze": Measure("AUROC, wheeze", "", "area under the ROC curve of p(wheeze) + p(both)", _ROC),
-    "auprc_abnormal": Measure(
+    "auroc_abnormal": Metric("AUROC, abnormal", "", "area under the ROC curve of 1 - p(normal)", _ROC),
+    "auroc_crackle": Metric("AUROC, crackle", "", "area under the ROC curve of p(crackle) + p(both)", _ROC),
+    "auroc_wheeze": Metric("AUROC, wheeze", "", "area under the ROC curve of p(wheeze) + p(both)", _ROC),
+    "auprc_abnormal": Metric(
         "AUPRC, abnormal", "", "average precision of 1 - p(normal); chance is the share abnormal", _PR
     ),
-    "auprc_crackle": Measure("AUPRC, crackle", "", "average precision of p(crackle) + p(both)", _PR),
-    "auprc_wheeze": Measure("AUPRC, wheeze", "", "average precision of p(wheeze) + p(both)", _PR),
-    "ece": Measure(
-        "ECE", "", "expected calibration error of the most probable class, 15 equal bins", "Guo et al. 2017"
-    ),
-    "brier": Measure(
+    "auprc_crackle": Metric("AUPRC, crackle", "", "average precision of p(crackle) + p(both)", _PR),
+    "auprc_wheeze": Metric("AUPRC, wheeze", "", "average precision of p(wheeze) + p(both)", _PR),
+    "ece": Metric("ECE", "", "expected calibration error of the most probable class, 15 equal bins", "Guo et al. 2017"),
+    "brier": Metric(
         "Brier score", "", "mean squared distance of probabilities from the target, summed over classes", "Brier 1950"
     ),
 }
 
 
-def measure(table, weights=None, harmonic=False):
-    """Compute every measure of a table, for one or many weightings of its cycles.
+def describe_metrics(labels: Sequence[str]) -> dict[str, Metric]:
+    """Return what a report says of each metric, in the words of its test set.
+
+    Arguments
+    ---------
+    labels : sequence of str
+        (C,) class names, the normal class first.
+
+    Returns
+    -------
+    dict
+        As ``METRICS``, with the number of classes in the Score's title, and ``recall_<class>``. With two labels there
+        is one sensitivity and one Score: the any-abnormal metrics, which are the same, are left out.
+
+    Example
+    -------
+    >>> describe_metrics(("healthy", "mild", "severe"))["score_strict_class"].title
+    'Score, strict class (3-class)'
+    >>> [name for name in describe_metrics(("healthy", "sick")) if "sensitivity" in name]
+    ['sensitivity_strict_class']
+    >>> describe_metrics(("healthy", "sick"))["sensitivity_strict_class"].definition
+    'sick cycles called sick / sick cycles'
+    """
+    normal, *abnormal = labels
+    found = dict(METRICS)
+    specificity = f"{normal} cycles called {normal} / {normal} cycles"
+    found["specificity"] = Metric("Specificity", "%", specificity, _CHALLENGE)
+    if len(abnormal) == 1:
+        sensitivity = f"{abnormal[0]} cycles called {abnormal[0]} / {abnormal[0]} cycles"
+        found["sensitivity_strict_class"] = Metric("Sensitivity", "%", sensitivity, _CHALLENGE)
+        found["score_strict_class"] = Metric("Score", "%", "mean of specificity and sensitivity", _CHALLENGE)
+        mean = "harmonic mean of specificity and sensitivity"
+        found["harmonic_strict_class"] = Metric("Harmonic score", "%", mean, _SPRSOUND)
+        found = {name: metric for name, metric in found.items() if not name.endswith("_any_abnormal")}
+    else:
+        title = f"Score, strict class ({len(labels)}-class)"
+        definition = METRICS["score_strict_class"].definition
+        found["score_strict_class"] = Metric(title, "%", definition, _CHALLENGE)
+    if not set(labels) <= set(CLASSES):
+        found = {name: metric for name, metric in found.items() if not name.endswith(("_crackle", "_wheeze"))}
+    if normal != CLASSES[0]:
+        for name in ("auroc_abnormal", "auprc_abnormal"):
+            metric = found[name]
+            definition = metric.definition.replace("p(normal)", f"p({normal})")
+            found[name] = Metric(metric.title, metric.unit, definition, metric.source)
+    for label in labels:
+        recall = f"{label} cycles called {label} / {label} cycles"
+        found[f"recall_{label}"] = Metric(f"Recall, {label}", "%", recall, "")
+    return found
+
+
+def compute_metrics(
+    table: PredictionTable, weights: Weights | None = None, harmonic: bool = False
+) -> dict[str, float | np.ndarray]:
+    """Compute every metric of a table, for one or many weightings of its cycles.
 
     Arguments
     ---------
@@ -96,19 +150,19 @@ def measure(table, weights=None, harmonic=False):
     Returns
     -------
     dict
-        By name: those of ``MEASURES`` and ``recall_<class>`` (percent). Floats, or arrays (...) where weights have
+        By name: those of ``METRICS`` and ``recall_<class>`` (percent). Floats, or arrays (...) where weights have
         leading axes; NaN where undefined. Crackle and wheeze are there where all labels are among ``CLASSES``.
 
     Example
     -------
     >>> from lung_srad_plugin.metrics.predictions import make_table
     >>> table = make_table(["a", "b"], ["normal", "both"], [[0.7, 0.1, 0.1, 0.1], [0.1, 0.5, 0.2, 0.2]])
-    >>> values = measure(table)
+    >>> values = compute_metrics(table)
     >>> values["score_strict_class"], values["score_any_abnormal"], values["recall_both"]
     (50.0, 100.0, 0.0)
     """
     weights = _as_weights(weights, len(table))
-    values = measure_classes(table, weights, harmonic)
+    values = compute_class_metrics(table, weights, harmonic)
     for finding, (positive, scores) in findings(table).items():
         values[f"auroc_{finding}"] = auroc(positive, scores, weights)
         values[f"auprc_{finding}"] = average_precision(positive, scores, weights)
@@ -117,18 +171,20 @@ def measure(table, weights=None, harmonic=False):
     return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}
 
 
-def measure_classes(table, weights=None, harmonic=False):
-    """Compute the measures that depend on the answered classes only: a tenth of the time of ``measure``.
+def compute_class_metrics(
+    table: PredictionTable, weights: Weights | None = None, harmonic: bool = False
+) -> dict[str, float | np.ndarray]:
+    """Compute the metrics that depend on the predicted classes only: a tenth of the time of ``compute_metrics``.
 
     Arguments
     ---------
     table, weights, harmonic
-        As in ``measure``.
+        As in ``compute_metrics``.
 
     Returns
     -------
     dict
-        As of ``measure``, without the areas under curves, the calibration error and the Brier score.
+        As of ``compute_metrics``, without the areas under curves, the calibration error and the Brier score.
     """
     weights = _as_weights(weights, len(table))
     classes = len(table.labels)
@@ -156,27 +212,30 @@ def _as_weights(weights, cycles):
     return np.ones(cycles) if weights is None else np.asarray(weights, dtype=float)
 
 
-def measure_with_intervals(table, resamples=10_000, confidence=95.0, seed=0, harmonic=False):
-    """Compute every measure of a table with its patient-clustered bootstrap interval.
+def metrics_with_intervals(
+    table: PredictionTable, bootstrap: Bootstrap | None = None, harmonic: bool = False
+) -> dict[str, Interval]:
+    """Compute every metric of a table with its patient-clustered bootstrap interval.
 
     Arguments
     ---------
     table : PredictionTable
         With a ``patient`` column.
-    resamples, confidence, seed
-        As in ``bootstrap``.
+    bootstrap : Bootstrap, optional
+        How the intervals are made.
     harmonic : bool
-        As in ``measure``.
+        As in ``compute_metrics``.
 
     Returns
     -------
     dict
-        ``Interval`` by name, the names of ``measure``.
+        ``Interval`` by name, the names of ``compute_metrics``.
     """
-    return bootstrap(lambda weights: measure(table, weights, harmonic), table.patients(), resamples, confidence, seed)
+    bootstrap = bootstrap or Bootstrap()
+    return bootstrap.intervals(lambda weights: compute_metrics(table, weights, harmonic), table.patients())
 
 
-def score_intervals(table):
+def score_intervals(table: PredictionTable) -> dict[str, dict[str, list[float] | None]]:
     """Return the 95 % intervals of the scores that ``scores_of_confusion`` names, by task.
 
     Arguments
@@ -190,7 +249,7 @@ def score_intervals(table):
         ``"4class"`` and ``"2class"``: each ``specificity``, ``sensitivity`` and ``score`` as ``[low, high]``, in
         percent; None where there are too few patients for an interval.
     """
-    found = measure_with_intervals(table)
+    found = Bootstrap().intervals(lambda weights: compute_class_metrics(table, weights), table.patients())
     names = {
         task: {"specificity": "specificity", "sensitivity": f"sensitivity_{kind}", "score": f"score_{kind}"}
         for task, kind in (("4class", "strict_class"), ("2class", "any_abnormal"))
@@ -202,39 +261,11 @@ def _bounds(interval):
     return None if math.isnan(interval.low) else [interval.low, interval.high]
 
 
-def findings(table):
-    """Return what is to be detected, each as who has it and how likely the model thinks it.
-
-    Arguments
-    ---------
-    table : PredictionTable
-
-    Returns
-    -------
-    dict
-        ``abnormal`` and, where all labels are among ``CLASSES``, ``crackle`` and ``wheeze``: each a (N,) bool array and
-        a (N,) score: ``1 - p(normal)``, and for a finding the sum of the probabilities of the classes that have it.
-
-    Example
-    -------
-    >>> from lung_srad_plugin.metrics.predictions import make_table
-    >>> table = make_table(["a", "b"], ["normal", "both"], [[0.5, 0.125, 0.25, 0.125], [0.25, 0.5, 0, 0.25]])
-    >>> findings(table)["crackle"]
-    (array([False,  True]), array([0.25, 0.75]))
-    """
-    found = {"abnormal": (table.targets > 0, abnormal_probability(table.probabilities))}
-    if set(table.labels) <= set(CLASSES):
-        has = np.array([findings_of(label) for label in table.labels], dtype=bool)
-        for name, member in (("crackle", has[:, 0]), ("wheeze", has[:, 1])):
-            found[name] = (member[table.targets], table.probabilities[:, member].sum(1))
-    return found
-
-
-def harmonic_score(specificity, sensitivity):
+def harmonic_score(specificity: float | np.ndarray, sensitivity: float | np.ndarray) -> float | np.ndarray:
     """Return the harmonic mean of specificity and sensitivity; 0 where both are 0.
 
-    One of the four measures of the SPRSound challenges (Zhang et al., "Grand challenge on respiratory sound
-    classification", IEEE BioCAS 2022). Unlike the mean, it gives nothing to always answering normal.
+    One of the four metrics of the SPRSound challenges (Zhang et al., "Grand challenge on respiratory sound
+    classification", IEEE BioCAS 2022). Unlike the mean, it gives nothing to a model that always predicts normal.
 
     Example
     -------
@@ -246,7 +277,7 @@ def harmonic_score(specificity, sensitivity):
     return float(value) if np.ndim(value) == 0 else value
 
 
-def balanced_accuracy(confusion):
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     """Return the mean recall, in percent, of the classes that have cycles.
 
     As scikit-learn's ``balanced_accuracy_score`` (Brodersen et al., "The balanced accuracy and its posterior

@@ -1,0 +1,34 @@
+"""Progress bars: one look for every command, on standard error, and none where nobody watches."""
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+
+def progress_bars(counts: bool = True) -> Progress:
+    """Return rich's progress bars, to be used as a context; where standard error is no terminal they show nothing.
+
+    Arguments
+    ---------
+    counts : bool
+        Whether to show "3/10" beside a bar; else its share in percent.
+
+    Example
+    -------
+    >>> with progress_bars() as progress:
+    ...     task = progress.add_task("recordings", total=2)
+    ...     progress.advance(task)
+    """
+    console = Console(stderr=True)
+    done = MofNCompleteColumn() if counts else TaskProgressColumn()
+    # Descriptions hold names of files, which are no markup.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), done, TimeRemainingColumn())
+    # On a terminal, results are printed above the bar; elsewhere they must go where standard output goes.
+    return Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        disable=not console.is_terminal,
+    )
