@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, scores_of_confusion
-from lung_srad_plugin.metrics.metrics import harmonic_score
+from lung_srad_plugin.metrics.table_metrics import harmonic_score
 
 
 def sprsound_scores(targets: Sequence[int], predictions: Sequence[int], classes: int) -> dict[str, float]:

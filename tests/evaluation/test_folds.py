@@ -108,7 +108,7 @@ def test_folds_of_other_seeds_are_refused(folds, tmp_path):
     assert "seed 2, not 1" in refusal([*folds[:2], other], tmp_path / "out")
 
 
-def test_folds_answer_no_other_manifest(folds, tmp_path):
+def test_folds_classify_no_other_manifest(folds, tmp_path):
     manifest = folds[0] / "manifests" / "test.csv"
     told = refusal(folds, tmp_path / "out", manifest=manifest, data_root=folds[0].parents[1] / "data")
-    assert f"{manifest}: the folds of a cross-validation answer their own test cycles" in told
+    assert f"{manifest}: the folds of a cross-validation classify their own test cycles" in told

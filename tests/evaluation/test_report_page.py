@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from browser import needs_browser, screenshot
+from markdown_it import MarkdownIt
 from page_parser import parse
 from prediction_tables import draw_table
 from sklearn import metrics as sklearn_metrics
@@ -14,9 +15,11 @@ from lung_srad_plugin.evaluation.page import render_html, render_markdown
 from lung_srad_plugin.evaluation.report import build_report
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_apart
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
+from lung_srad_plugin.metrics.calibration import scale_table
 from lung_srad_plugin.metrics.curves import pr_curve, roc_curve
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.reporting.charts import line_chart, whisker
+from lung_srad_plugin.utils.text import printable
 
 WIDTH, HEIGHT = 1200, 6000
 
@@ -119,6 +122,82 @@ def test_selections_side_by_side_and_paired(report):
         difference = row["differences"]["score_strict_class"]
         assert difference["value"] == pytest.approx(selection["measures"]["score_strict_class"]["value"] - main)
         assert difference["low"] <= difference["value"] <= difference["high"]
+
+
+def test_calibration_is_applied_to_the_evaluated_cycles(report):
+    fit, table = make_source().selections[0].fit, draw_table(1)
+    assert report["calibration"]["temperature"] == fit.calibration.temperature
+    after = brier_of_torchmetrics(scale_table(table, fit.calibration.temperature))
+    assert report["calibration"]["here"]["after"]["brier"] == pytest.approx(after)
+    assert {point["temperature"] for point in report["operating_points"]} == {1.0, fit.calibration.temperature}
+
+
+def brier_of_torchmetrics(table):
+    from torch import from_numpy
+    from torchmetrics.functional import mean_squared_error
+
+    hit = np.eye(len(table.labels))[table.targets]
+    return len(table.labels) * mean_squared_error(from_numpy(table.probabilities), from_numpy(hit)).item()
+
+
+def test_two_labels_have_neither_four_classes_nor_a_second_score():
+    labels = ("healthy", "sick")
+    two = {
+        "selections": [
+            Selection("valid", "best on the validation cycles", 3, False, draw_table(1, labels=labels)),
+            Selection("last", "last epoch", 5, False, draw_table(1, labels=labels, skill=1.0)),
+        ]
+    }
+    report = build_report(make_source(**two), Bootstrap(20), harmonic=True)
+    html, markdown = render_html(report), render_markdown(report)
+    parse(html)
+    for text in (re.sub(r"<style>.*?</style>", "", html, flags=re.S), markdown):
+        assert not re.search(r"\d-class|strict|p\(normal\)|crackle|[Aa]ny.abnormal", text)
+        assert "healthy" in text
+    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
+    assert "| selected by | epoch | Sp | Se | Score | how |" in rows
+
+
+def test_abbreviations_of_icbhi_are_explained(report, page):
+    assert report["abbreviations"]["location"] == {"Al": "anterior left", "Tc": "trachea"}
+    for text in (page, render_markdown(report)):
+        assert "anterior left" in text
+        assert "trachea" in text
+
+
+def test_hashes_come_after_the_results(page, report):
+    assert page.index("5e8a" * 16) > page.index('id="provenance"')
+    markdown = render_markdown(report)
+    assert markdown.index("5e8a" * 16) > markdown.index("## Provenance")
+
+
+def test_synthetic_sounds_are_said_aloud_and_speak_of_no_patients():
+    report = build_report(make_source(trained_on_synthetic=True, synthetic=True, protocol={}), Bootstrap(20))
+    assert report["synthetic"] == {"training": True, "evaluated": True}
+    assert sum("SYNTHETIC" in caution for caution in report["cautions"]) == 2
+    assert not {"age", "sex", "diagnosis"} & {*report["evaluation"]["groups"], *report["groups_missing"]}
+    for text in (render_html(report), render_markdown(report)):
+        shown = re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+        assert "SYNTHETIC" in shown
+        assert not re.search(r"COPD|[Oo]fficial|ICBHI's|published", shown)
+
+
+@pytest.mark.parametrize("name", ["a|b", "two\nlines", "<b>bold</b>", "`code`", "*star*", "[a](b)", "esc\x1b[2J"])
+def test_names_are_text_in_markdown(name):
+    source = make_source(name=name)
+    table = source.selections[0].table
+    table.metadata["device"] = (name, *table.metadata["device"][1:])
+    markdown = render_markdown(build_report(source, Bootstrap(2)))
+    assert "\x1b" not in markdown
+    assert "<b>bold" not in markdown
+    lines = markdown.splitlines()
+    for above, line in pairwise(lines):
+        if line.startswith("|") and above.startswith("|"):
+            assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"(?<!\\)\|", above)), line
+    heading = MarkdownIt().parse(markdown)[1].content
+    assert "".join(child.content for child in MarkdownIt().parseInline(heading)[0].children).startswith(
+        f"Evaluation of {printable(name)} on"
+    )
 
 
 def test_what_is_not_there_is_said(report):

@@ -172,7 +172,7 @@ def test_a_browser_draws_it(written, tmp_path, width):
         ({"protocol": {"sha256": {"train": "ab" * 32, "valid": "cd" * 32, "test": "1"}}}, "hash of test.csv 1; in "),
         (
             {"protocol": {"selection": {"valid": "the test set chose", "last": "last epoch"}}},
-            "epochs picked by valid: the",
+            "epochs selected by valid: the",
         ),
         ({"results": {"experiment": "dass"}}, "experiment dass; in "),
         ({"results": {"pretrained": {"source": "a.pth", "sha256": "77"}}}, "hash of the pretrained weights 77; in "),
