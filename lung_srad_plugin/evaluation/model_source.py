@@ -88,7 +88,7 @@ def classify_manifest(
     part = _part_of_training(protocol, manifest)
     selected_here = config.select == "test" or protocol.get("valid_is_test", False)
     selection = Selection(
-        config.select,
+        config.select or "given",
         protocol.get("selection", {}).get(config.select, f"checkpoint selected as {config['select']!r}"),
         config.epoch,
         part == "valid" or (part == "test" and selected_here),
