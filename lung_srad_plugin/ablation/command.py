@@ -5,23 +5,24 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 
 from lung_srad_plugin.ablation.execute import THREAD_VARIABLES, execute, launch_subprocess, make_slots
 from lung_srad_plugin.ablation.grid import read_grid
 from lung_srad_plugin.ablation.report import rich_tables
 from lung_srad_plugin.ablation.runs import LOG, check_folders, plan_runs
 from lung_srad_plugin.ablation.table import ablation_table
-from lung_srad_plugin.ablation.write import write_table
+from lung_srad_plugin.ablation.write import table_files, write_table
+from lung_srad_plugin.utils.files import refuse_foreign_files
+from lung_srad_plugin.utils.text import printable_lines
 
 LOG_WIDTH = 160  # in a file, the table need not be squeezed
-INTERRUPTED = 130  # what shells say of a program ended by Ctrl-C
+INTERRUPTED = 130  # what shells report of a program that was interrupted
 
 
 def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     """Run a grid of experiments and write its table.
 
-    Runs that are finished stay as they are, runs that were stopped resume: giving the same command again goes on.
+    Runs that are finished stay as they are, runs that were stopped resume when the same command is given again.
 
     Arguments
     ---------
@@ -56,8 +57,14 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     slots = make_slots(devices, jobs)
     runs = plan_runs(grid, output, overrides)
     finished = check_folders(runs)
+    refuse_foreign_files(table_files(output))
     asked = [run for run in runs if run not in finished]
-    console.print(f"{len(runs)} runs, {len(finished)} of them finished already; output in {output}", highlight=False)
+
+    def show(text):
+        """Print names and logs as they are: they hold no markup."""
+        console.print(printable_lines(text), highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+    show(f"{len(runs)} runs, {len(finished)} of them finished already; output in {output}")
     launch = launch or partial(launch_subprocess, threads=_threads(slots))
     done, failures = len(finished), []
 
@@ -71,8 +78,8 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
             text = f"{where}: finished in {value:.0f} s, {done} of {len(runs)}"
         else:
             failures.append(value)
-            text = f"[red]{where}: failed[/red], {value.ended}; its log ends:\n{escape(value.tail)}"
-        console.print(text, highlight=False, soft_wrap=True)
+            text = f"{where}: failed, {value.ended}; its log ends:\n{value.tail}"
+        show(text)
 
     interrupted = False
     try:
@@ -83,9 +90,9 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     write_table(table, output)
     for block in rich_tables(table):
         console.print(block, highlight=False)
-    console.print(f"table in {Path(output) / 'ablation.html'}", highlight=False, soft_wrap=True)
+    show(f"table in {Path(output) / 'ablation.html'}")
     if interrupted:
-        console.print("Interrupted. The same command goes on from the last checkpoints.")
+        show("Interrupted. The same command resumes from the last checkpoints.")
         return INTERRUPTED
     return 1 if failures else 0
 

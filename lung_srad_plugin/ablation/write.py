@@ -10,6 +10,17 @@ from lung_srad_plugin.reporting.figures import save_figure
 from lung_srad_plugin.utils.files import write_together
 
 
+def table_files(output):
+    """Return the files that ``write_table`` writes.
+
+    Arguments
+    ---------
+    output : str or Path
+        The folder.
+    """
+    return [Path(output) / f"ablation.{ending}" for ending in ("json", "html", "md", "csv", "png")]
+
+
 def write_table(table, output):
     """Write ``ablation.html``, ``.md``, ``.csv``, ``.json`` and, where a run is finished, ``ablation.png``.
 

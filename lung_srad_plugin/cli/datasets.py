@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.cli.options import choice
-from lung_srad_plugin.cli.prepare import TRUE, Strict
+from lung_srad_plugin.cli.prepare import TRUE, Strict, refuse_foreign_manifests
 from lung_srad_plugin.datasets.kauh.prepare import MIXED_CHOICES, SPLITS
 from lung_srad_plugin.datasets.sprsound.tasks import TASKS
 
@@ -60,6 +60,7 @@ def prepare_sprsound(
     """Write train.csv, valid.csv, test_intra.csv, test_inter.csv and summary.json for SPRSound."""
     from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound as prepare
 
+    refuse_foreign_manifests(save_folder, "test_intra.csv", "test_inter.csv")
     prepare(
         data_folder,
         save_folder,
@@ -84,6 +85,7 @@ def prepare_kauh(
     """Write a manifest of the KAUH recordings and the mapping of their labels, and parts for training if wanted."""
     from lung_srad_plugin.datasets.kauh.prepare import prepare_kauh as prepare
 
+    refuse_foreign_manifests(save_folder, "kauh.csv", "labels_map.json")
     return prepare(
         data_folder,
         save_folder,
@@ -105,4 +107,5 @@ def prepare_hf_lung(
     """Write train.csv, valid.csv, test.csv and summary.json for HF_Lung V1 or V2: breath phases in four classes."""
     from lung_srad_plugin.datasets.hf_lung.prepare import prepare_hf_lung as prepare
 
+    refuse_foreign_manifests(save_folder)
     prepare(data_folder, save_folder, valid_fraction=valid_fraction, seed=seed, strict=strict == TRUE)

@@ -11,8 +11,10 @@ from lung_srad_plugin.cli.options import choice
 from lung_srad_plugin.datasets.icbhi.prepare import SPLITS, VALIDS
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.utils.files import refuse_foreign_files
 from lung_srad_plugin.utils.text import printable, printable_lines
 
+MANIFESTS = ("train.csv", "valid.csv", "test.csv", "summary.json")
 TRUE, FALSE = "true", "false"  # as SpeechBrain's overrides write it
 Strict = Annotated[str, choice((TRUE, FALSE), "false leaves out what is faulty and lists it.")]
 
@@ -36,6 +38,7 @@ def prepare(
     """Write train.csv, valid.csv, test.csv and summary.json for ICBHI 2017."""
     from lung_srad_plugin.datasets.icbhi.prepare import prepare_icbhi
 
+    refuse_foreign_manifests(save_folder)
     prepare_icbhi(
         data_folder,
         save_folder,
@@ -48,6 +51,19 @@ def prepare(
         seed=seed,
         strict=strict == TRUE,
     )
+
+
+def refuse_foreign_manifests(folder: Path, *names: str) -> None:
+    """Refuse, before any work, a folder with manifests that lung-srad did not write.
+
+    Arguments
+    ---------
+    folder : Path
+    names : str
+        Files that are written besides ``train.csv``, ``valid.csv``, ``test.csv`` and ``summary.json``.
+    """
+    folder = folder.expanduser()
+    refuse_foreign_files(folder / name for name in (*MANIFESTS, *names))
 
 
 def synthesize(

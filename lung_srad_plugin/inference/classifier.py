@@ -3,20 +3,18 @@
 import torch
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.autocast import AMPConfig, TorchAutocast
-from speechbrain.utils.data_utils import split_path
-from speechbrain.utils.fetching import FetchConfig, FetchSource, LocalStrategy, fetch
+from speechbrain.utils.fetching import LocalStrategy
 
 from lung_srad_plugin.audio.reading import load_recording
-from lung_srad_plugin.audio.source import audio_source
-from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import HYPERPARAMS, read_config
+from lung_srad_plugin.inference.fetching import fetch_source
 from lung_srad_plugin.inference.forking import check_process
 from lung_srad_plugin.inference.loading import load_model, obtain_model
 from lung_srad_plugin.inference.predict import check_finite
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
 from lung_srad_plugin.inference.run_options import check_run_options
+from lung_srad_plugin.inference.thresholds import select_temperature, select_threshold
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
-from lung_srad_plugin.metrics.operating_points import select_operating_point
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 from lung_srad_plugin.utils.threads import respect_cpu_quota
 
@@ -53,8 +51,7 @@ class LungSoundClassifier(EncoderClassifier):
         cycles; where there is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it,
         so that probabilities are those of training and of the stock class.
     operating_points : tuple of OperatingPoint
-        Thresholds for calling a cycle abnormal, each with the temperature it was fitted at: see
-        ``select_operating_point``.
+        Thresholds for calling a cycle abnormal, each with the temperature it was fitted at.
 
     Example
     -------
@@ -224,7 +221,7 @@ class LungSoundClassifier(EncoderClassifier):
         savedir : str or Path, optional
             Where to put what is downloaded.
         """
-        return load_recording(_fetch_source(path, savedir), self.sample_rate).to(self.device)
+        return load_recording(fetch_source(path, savedir), self.sample_rate).to(self.device)
 
     # ---- the two halves of the model ----
 
@@ -302,9 +299,9 @@ class LungSoundClassifier(EncoderClassifier):
         >>> model.classify_file(samples, sample_rate=4000, name="bed 3").summary.label  # doctest: +SKIP
         'normal'
         """
-        temperature = self._select_temperature(calibrated)
-        operating_point = self.select_threshold(sensitivity, calibrated)
-        source = _fetch_source(path, savedir, sample_rate, name)
+        temperature = select_temperature(self.calibration, calibrated, self.model_id)
+        operating_point = select_threshold(self.operating_points, sensitivity, temperature)
+        source = fetch_source(path, savedir, sample_rate, name)
         recording = cut_recording(self, source, cycles, hop)
         return classify_recording(self, recording, batch_size, progress, temperature, operating_point)
 
@@ -317,46 +314,14 @@ class LungSoundClassifier(EncoderClassifier):
         -------
         FileEmbeddings
         """
-        recording = cut_recording(self, _fetch_source(path, savedir, sample_rate, name), cycles, hop)
+        recording = cut_recording(self, fetch_source(path, savedir, sample_rate, name), cycles, hop)
         vectors, _ = run_recording(self, recording, batch_size, progress)
         return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
 
     def select_threshold(self, sensitivity, calibrated=False):
-        """Return the threshold that was fitted for a sensitivity, None where no sensitivity is given.
-
-        Arguments
-        ---------
-        sensitivity : float or None
-            In percent.
-        calibrated : bool
-            Whether the probabilities it is applied to are calibrated.
-
-        Returns
-        -------
-        OperatingPoint or None
-
-        Raises
-        ------
-        LungSRADError
-            Where none was fitted for this sensitivity, or none at the temperature in use, naming those there are.
-        """
-        temperature = self._select_temperature(calibrated)
-        if sensitivity is None:
-            return None
-        if isinstance(sensitivity, bool) or not isinstance(sensitivity, (int, float)):
-            raise LungSRADError(f"sensitivity={sensitivity!r}; expected a number in percent")
-        return select_operating_point(self.operating_points, sensitivity, temperature)
-
-    def _select_temperature(self, calibrated):
-        if not isinstance(calibrated, bool):
-            raise LungSRADError(f"calibrated={calibrated!r}; expected True or False")
-        if not calibrated:
-            return 1.0
-        if self.calibration.temperature is None:
-            raise LungSRADError(
-                f"{self.model_id} has no temperature: {self.calibration.reason}; classify without calibrated"
-            )
-        return self.calibration.temperature
+        """Return the ``OperatingPoint`` that ``classify_file`` would apply; None where ``sensitivity`` is None."""
+        temperature = select_temperature(self.calibration, calibrated, self.model_id)
+        return select_threshold(self.operating_points, sensitivity, temperature)
 
     # ---- device and precision ----
 
@@ -372,19 +337,3 @@ class LungSoundClassifier(EncoderClassifier):
         self.device, self.device_type = str(device), device.type
         precision = self.precision if self.precision != "fp32" else self.eval_precision
         self.inference_ctx = TorchAutocast(device_type=device.type, dtype=AMPConfig.from_name(precision).dtype)
-
-
-def _fetch_source(recording, savedir, sample_rate=None, name=None):
-    """Return where a recording is read from; a web address is downloaded first, in its latest version."""
-    if not (
-        isinstance(recording, FetchSource) or (isinstance(recording, str) and recording.startswith(("http:", "https:")))
-    ):
-        return audio_source(recording, sample_rate, name)
-    if savedir is None:
-        raise LungSRADError(f"{recording}: not on this machine; say where to put what is downloaded: savedir=FOLDER")
-    source, file = split_path(recording)
-    try:
-        path = fetch(file, source=source, savedir=savedir, fetch_config=FetchConfig(overwrite=True))
-    except (ValueError, OSError) as error:
-        raise LungSRADError(f"{recording}: cannot be fetched ({error}); check the address and the network") from error
-    return audio_source(path, sample_rate, name or str(recording))

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.nn.distillation import distillation_loss
-from lung_srad_plugin.nn.patch_mix import draw_patch_mix
+from lung_srad_plugin.nn.patch_mix import AXES, draw_patch_mix
 from lung_srad_plugin.training.distributed import true_in_all_processes
 from lung_srad_plugin.training.sampler import EpochSampler
 from lung_srad_plugin.training.state import TrainingState, epoch_scores
@@ -53,11 +53,9 @@ class LungSoundBrain(sb.Brain):
         Of the latest validation or test.
     """
 
-    AXES = ("time", "frequency", "patch")
-
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        alphas = {axis: getattr(self.hparams, f"alpha_{axis}") for axis in self.AXES}
+        alphas = {axis: getattr(self.hparams, f"alpha_{axis}") for axis in AXES}
         self.alphas = {axis: alpha for axis, alpha in alphas.items() if alpha != 0}
         projector = self.modules.model.projector
         if self.alphas and projector is None:

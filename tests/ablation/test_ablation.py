@@ -309,7 +309,7 @@ def test_interrupt_keeps_what_is_finished(grid, tmp_path, capsys):
         return launch(run, device)
 
     assert ablate(grid, tmp_path / "out", launch=interrupted) == INTERRUPTED
-    assert "same command goes on" in capsys.readouterr().out
+    assert "same command resumes" in capsys.readouterr().out
     table = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))
     assert [row["measured"]["last"]["Score"]["values"] for row in table["rows"]] == [{"1": 50.0}, {"1": 75.0}]
 

@@ -84,6 +84,8 @@ def test_labels_corrected_by_hand_are_not_lost(run, data, model_folder):
         (["prepare", "{data}", "{out}"], "train.csv"),
         (["export", "{run}", "{out}"], "README.md"),
         (["synthesize", "{out}"], "notes.txt"),
+        (["evaluate", "{run}", "--output", "{out}"], "report.html"),
+        (["prepare-kauh", "{run}", "{out}", "--mixed", "both"], "kauh.csv"),
     ],
 )
 def test_other_commands_overwrite_nothing_either(run, run_folder, tmp_path, command, name):

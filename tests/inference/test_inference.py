@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.windows import merge_windows, place_windows
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.metrics.operating_points import OperatingPoint
 
 # Recordings at 4, 10, 16 kHz, and 44.1 kHz with 16, 24 and 32 bits.
 RATES = {
@@ -342,3 +344,36 @@ def test_shaping_is_the_one_of_the_training():
     # One sample beyond the window is all that the reader hands over of a long cycle.
     found = shape_cycle(fade(waveform)[48000 : 48000 + 128001])
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+def test_text_and_files_are_told_apart(result, tmp_path):
+    for wrong in ("x.csv", tmp_path / "x.csv", 1, None):
+        with pytest.raises(LungSRADError, match=r"save_csv\(path\)"):
+            result.to_csv(wrong)
+    for wrong in ("x.json", tmp_path / "x.json", True):
+        with pytest.raises(LungSRADError, match=r"save_json\(path\)"):
+            result.to_json(wrong)
+    result.save_csv(tmp_path / "x.csv")
+    result.save_json(tmp_path / "x.json")
+    result.save_audacity(tmp_path / "x.txt")
+    assert (tmp_path / "x.csv").read_text() == result.to_csv()
+    assert json.loads((tmp_path / "x.json").read_text()) == json.loads(result.to_json())
+    assert (tmp_path / "x.txt").read_text() == result.to_audacity()
+    (tmp_path / "notes.csv").write_text("mine")
+    with pytest.raises(LungSRADError, match=r"notes\.csv: already there"):
+        result.save_csv(tmp_path / "notes.csv")
+
+
+def test_no_cell_of_the_csv_is_a_formula(result):
+    table = replace(result, file="=1+1.wav", model="+model").to_csv().splitlines()
+    assert table[1].startswith("'=1+1.wav,") and table[1].endswith(",'+model")
+
+
+def test_a_threshold_calls_segments_abnormal(result):
+    with pytest.raises(LungSRADError, match="no threshold"):
+        result.called_abnormal(result.segments[0])
+    called = replace(result, operating_point=OperatingPoint(90.0, 0.5))
+    assert [called.called_abnormal(segment) for segment in called.segments] == [False, True, True]
+    assert [segment["called_abnormal"] for segment in called.to_dict()["segments"]] == [False, True, True]
+    assert called.to_dict()["operating_point"]["threshold"] == 0.5
+    assert [row["called_abnormal"] for row in called.rows()] == [False, True, True]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from lung_srad_plugin.datasets.icbhi.recording_name import LOCATIONS
 from lung_srad_plugin.datasets.synthetic.marker import DESCRIPTION_FILE
 from lung_srad_plugin.datasets.synthetic.sounds import breath_noise, crackle, heart_sounds, stethoscope, wheeze
 from lung_srad_plugin.errors import LungSRADError
@@ -27,7 +28,6 @@ from lung_srad_plugin.utils.files import explain_write_errors
 from lung_srad_plugin.version import __version__
 
 FIRST_PATIENT = 901
-LOCATIONS = ("Tc", "Al", "Ar", "Pl", "Pr", "Ll", "Lr")
 
 
 @dataclass(frozen=True)
