@@ -89,7 +89,7 @@ def classify_manifest(
     selected_here = config.select == "test" or protocol.get("valid_is_test", False)
     selection = Selection(
         config.select or "given",
-        protocol.get("selection", {}).get(config.select, f"checkpoint selected as {config['select']!r}"),
+        protocol.get("selection", {}).get(config.select, f"checkpoint selected as {config.select!r}"),
         config.epoch,
         part == "valid" or (part == "test" and selected_here),
         table,
@@ -105,7 +105,7 @@ def classify_manifest(
         facts=select_facts(stored)
         | {
             "manifest": {Path(manifest).name: file_sha256(manifest)},
-            "longer than the input length": f"{long} of {len(mapped)} rows exceed {config['duration']:g} s: {treated}",
+            "longer than the input length": f"{long} of {len(mapped)} rows exceed {config.duration:g} s: {treated}",
         },
         of_training=part is not None,
         cautions=_cautions_of_part(part, protocol) + (_cautions_of_windows(long, mapped) if windows else []),
