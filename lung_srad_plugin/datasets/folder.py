@@ -7,7 +7,9 @@ from pathlib import Path
 
 import soundfile
 
+from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.provenance import file_sha256
+from lung_srad_plugin.utils.text import printable
 
 
 def files_below(root: Path) -> list[Path]:
@@ -23,6 +25,11 @@ def files_below(root: Path) -> list[Path]:
     -------
     list of pathlib.Path
 
+    Raises
+    ------
+    LungSRADError
+        Where a folder cannot be read.
+
     Example
     -------
     >>> folder = getfixture("tmp_path")
@@ -32,7 +39,7 @@ def files_below(root: Path) -> list[Path]:
     ['a.txt', 'b.wav']
     """
     files, seen = [], set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
+    for folder, subfolders, names in os.walk(root, onerror=_refuse_folder, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
             subfolders.clear()
@@ -41,6 +48,12 @@ def files_below(root: Path) -> list[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__MACOSX")
         files += [Path(folder, name) for name in names if not name.startswith(".")]
     return sorted(files)
+
+
+def _refuse_folder(error):
+    raise LungSRADError(
+        f"{printable(error.filename)}: the folder cannot be read: {error.strerror}; give yourself the right to read it"
+    ) from error
 
 
 def audio_seconds(path: Path) -> tuple[float | None, str | None]:

@@ -67,6 +67,11 @@ def draw_valid_patients(counts: dict, fraction: float, seed: int, keep: Iterable
     if not 0 < fraction < 1:
         raise LungSRADError(f"valid_fraction={fraction!r}; expected a share between 0 and 1, for example 0.2")
     fixed = {patient: 0 for patient in keep if patient in counts}
+    if len(counts) < 2 or len(fixed) == len(counts):
+        raise LungSRADError(
+            f"{len(counts)} train patients, {len(fixed)} of whom must stay in train, leave none for valid; valid needs "
+            "patients of its own"
+        )
     parts = divide_patients(counts, [1 - fraction, fraction], seed, fixed)
     return {patient for patient, part in parts.items() if part == 1}
 

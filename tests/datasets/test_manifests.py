@@ -1,5 +1,7 @@
 """Manifests: what is written is read back, and everything wrong is refused with its file, row and column."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -78,6 +80,13 @@ def test_write_manifest_keeps_the_old_file_on_an_error(root):
             write_manifest(path, rows)
         assert path.read_bytes() == before
     assert sorted(file.name for file in root.iterdir()) == [RECORD, "a.wav", "train.csv"]
+
+
+def test_names_that_are_not_utf8_are_refused(root):
+    wav = "{data_root}/" + os.fsdecode(b"caf\xe9") + "/a.wav"
+    with pytest.raises(LungSRADError, match=r"row 3 of the manifest, column 'wav': .*caf\\xe9.* is not UTF-8"):
+        write_manifest(root / "train.csv", [row(), row(ID="a2", wav=wav)])
+    assert not (root / "train.csv").exists()
 
 
 @pytest.mark.parametrize("column", HEADER.split(","))

@@ -43,6 +43,12 @@ def test_two_patients_who_alone_have_a_class_are_parted():
         assert parts["3"] != parts["17"]
 
 
+@pytest.mark.parametrize(("patients", "keep"), [(["1"], []), (["1", "2"], ["1", "2"]), ([], [])])
+def test_a_train_part_that_leaves_no_patient_for_valid_is_refused(patients, keep):
+    with pytest.raises(LungSRADError, match=f"{len(patients)} train patients, {len(keep)} of whom must stay"):
+        draw_valid_patients({patient: {"normal": 1} for patient in patients}, 0.2, seed=0, keep=keep)
+
+
 def test_too_few_patients_are_refused():
     with pytest.raises(LungSRADError, match="2 patients that can be assigned do not fill 3 parts"):
         divide_patients({"1": {"normal": 1}, "2": {"normal": 1}}, [1 / 3] * 3, seed=0)

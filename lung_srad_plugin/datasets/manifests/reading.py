@@ -115,7 +115,7 @@ def _check_header(header, file):
     problems = []
     missing = [name for name in REQUIRED if name not in header]
     for name in missing:
-        message = f"the column is missing; needed are {', '.join(REQUIRED)}, found are {', '.join(header)}"
+        message = f"the column is missing; required are {', '.join(REQUIRED)}, found are {', '.join(header)}"
         problems.append(Problem(file, message, row=1, column=name))
     if len(missing) == len(REQUIRED) and len(header) == 1:
         problems.append(Problem(file, "only one column; columns are separated by commas, not by ';' or tabs", row=1))

@@ -9,6 +9,7 @@ from typing import Any
 from lung_srad_plugin.datasets.manifests.reading import REQUIRED
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import write_together
+from lung_srad_plugin.utils.text import printable
 
 
 def format_manifest(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -26,7 +27,8 @@ def format_manifest(rows: Sequence[Mapping[str, Any]]) -> str:
     Raises
     ------
     LungSRADError
-        Without rows, or where the keys of a row differ from those of the first or a needed one is missing.
+        Without rows; where the keys of a row differ from those of the first or a required one is missing; where a text,
+        such as a file's name, is not UTF-8.
 
     Example
     -------
@@ -38,7 +40,7 @@ def format_manifest(rows: Sequence[Mapping[str, Any]]) -> str:
         raise LungSRADError("a manifest needs at least one row")
     columns = list(rows[0])
     if missing := [name for name in REQUIRED if name not in columns]:
-        raise LungSRADError(f"row 2 of the manifest has no {', '.join(missing)}; needed are {', '.join(REQUIRED)}")
+        raise LungSRADError(f"row 2 of the manifest has no {', '.join(missing)}; required are {', '.join(REQUIRED)}")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -46,7 +48,21 @@ def format_manifest(rows: Sequence[Mapping[str, Any]]) -> str:
         if list(row) != columns:
             raise LungSRADError(f"row {number} of the manifest has the columns {list(row)}; expected {columns}")
         writer.writerow(row.values())
+        for name, value in row.items():
+            if isinstance(value, str) and not _is_utf8(value):
+                raise LungSRADError(
+                    f"row {number} of the manifest, column {name!r}: {printable(value)} is not UTF-8; rename the file "
+                    "or folder"
+                )
     return text.getvalue()
+
+
+def _is_utf8(text):
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_manifest(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:

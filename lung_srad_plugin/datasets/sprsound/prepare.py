@@ -116,7 +116,7 @@ def prepare_sprsound(
         if rows:
             parts[part] = rows
         elif chosen.unit == "recording" and not any(recording.annotation.record_label for recording in of_part):
-            notes.append(f"{part}: its recordings have no label, so task {task} has no {part}.csv")
+            notes.append(f"the recordings of {part} have no label, so task {task} has no {part}.csv")
         else:
             raise LungSRADError(f"{data_folder}: nothing is left for {part}.csv with task {task!r}")
     summary = {
@@ -229,17 +229,17 @@ def _notes(recordings, same_audio, summary):
     notes = []
     if "train" not in summary["parts"]:
         notes.append("the data folder has no training part: there is no train.csv and no valid.csv")
-    if "test_intra" in summary["parts"] and "train" in summary["parts"]:
-        notes.append("test_intra.csv is of patients who are in train or valid, by the definition of that test set")
+    elif "test_intra" in summary["parts"]:
+        notes.append("the patients of the intra test are in train or valid, by the definition of that test set")
     for train, test in same_audio:
         notes.append(f"{train} of train and {test} of the intra test are the same file; both are kept")
     unlabelled = Counter(recording.part for recording in recordings.values() if not recording.annotation.record_label)
     for part, count in unlabelled.items():
-        notes.append(f"{part}: {count} recordings have no recording label")
+        notes.append(f"{count} recordings of {part} have no recording label")
     unknown = sum(not recording.name.has_patient for recording in recordings.values())
     if unknown:
         notes.append(f"{unknown} recordings state no patient; those of one age and sex count as one patient")
     for part, found in summary["found"].items():
         if found["without_events"]:
-            notes.append(f"{part}: {found['without_events']} recordings have no events")
+            notes.append(f"{found['without_events']} recordings of {part} have no events")
     return notes
