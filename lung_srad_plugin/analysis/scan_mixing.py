@@ -5,6 +5,7 @@ import torch.nn.functional as F
 
 from lung_srad_plugin.encoders.dass.ss2d import DIRECTIONS, SS2D
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.nn.gaussian import GaussianSmoothed, gaussian_smooth
 from lung_srad_plugin.scan.reference import traversals, widest
 
 # Buffers of so many bytes are computed at a time; they stay in cache.
@@ -13,7 +14,7 @@ _BUFFER_BYTES = 4 * 2**20
 
 @torch.no_grad()
 def scan_mixing(
-    layer: SS2D,
+    layer: SS2D | GaussianSmoothed,
     u: torch.Tensor,
     channels: list[int] | None = None,
     traversal: int | None = None,
@@ -35,8 +36,9 @@ def scan_mixing(
 
     Arguments
     ---------
-    layer : SS2D
-        Its own output norm and projection are not included.
+    layer : SS2D or GaussianSmoothed
+        Its own output norm and projection are not included. A smoothed layer gives the smoothing's matrix times the
+        scan's: ``mixing @ u`` is then the smoothed ``layer.module.scan(u)``.
     u : torch.Tensor
         What ``layer.scan`` takes, (B,H,W,C).
     channels : list of int or None
@@ -68,21 +70,42 @@ def scan_mixing(
     >>> bool(torch.allclose(y.mT.view(u.shape), layer.scan(u), rtol=1e-4, atol=1e-4))
     True
     """
+    smoothing, layer = (layer, layer.module) if isinstance(layer, GaussianSmoothed) else (None, layer)
     selected, chosen, (start, stop) = _check(layer, u, channels, traversal, rows)
     batch, height, width, _ = u.shape
     length = height * width
-    kind = widest(u)
+    if smoothing is None:
+        first, last = start, stop
+    else:  # the map's rows that the smoothing takes in
+        margin = smoothing.kernel_size // 2
+        first = max(0, start // width - margin) * width
+        last = min(height, (stop - 1) // width + 1 + margin) * width
     shape = (batch, len(selected), stop - start, length)
-    needed = batch * len(selected) * (stop - start) * length * kind.itemsize + _BUFFER_BYTES
+    copies = 1 if smoothing is None else 2
+    needed = batch * len(selected) * (last - first) * length * widest(u).itemsize * copies + _BUFFER_BYTES
     if needed > max_bytes:
         raise LungSRADError(
             f"scan_mixing of shape {shape} needs {needed:,} bytes, more than max_bytes={max_bytes:,}; take fewer "
             "channels or clips, rows=(first, stop) in blocks, or raise max_bytes"
         )
+    mixing = _mix(layer, u, selected, chosen, first, last)
+    if smoothing is None:
+        return mixing
+    maps = mixing.flatten(0, 1).unflatten(1, (-1, width)).permute(0, 3, 1, 2)
+    maps = gaussian_smooth(maps, smoothing.kernel_size, smoothing.sigma, smoothing.padding)
+    mixing = maps.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batch, -1))
+    return mixing[:, :, start - first : stop - first]
+
+
+def _mix(layer, u, selected, chosen, start, stop):
+    """Return the rows from ``start`` to ``stop`` of the matrices of these channels, summed over these traversals."""
+    batch, height, width, _ = u.shape
+    length = height * width
+    kind = widest(u)
     steps, sums, B, C, A, D = _recurrence(layer, u, selected, kind)
     step_of_position = traversals(height, width, device=u.device).argsort(dim=1)
-    diagonal = torch.arange(length, device=u.device)
-    mixing = torch.zeros(shape, dtype=kind, device=u.device)
+    index = torch.arange(stop - start, device=u.device)
+    mixing = torch.zeros(batch, len(selected), stop - start, length, dtype=kind, device=u.device)
     block = max(1, _BUFFER_BYTES // (len(selected) * length * 3 * torch.float64.itemsize))
     for b in range(batch):
         for k in chosen:
@@ -96,8 +119,7 @@ def scan_mixing(
                     decay = torch.exp(between * A[k, :, n, None, None])
                     written = steps[b, k] * B[b, k, n]
                     part += (decay * C[b, k, n, first:last, None] * written.unsqueeze(1)).where(earlier, 0)
-            part = mixing[b, :, diagonal[: stop - start], diagonal[start:stop]]
-            mixing[b, :, diagonal[: stop - start], diagonal[start:stop]] = part + D[k, :, None]
+            mixing[b, :, index, start + index] += D[k, :, None]
     return mixing
 
 

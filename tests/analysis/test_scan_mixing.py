@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lung_srad_plugin import LungSRADError, scan_mixing
+from lung_srad_plugin import GaussianSmoothed, LungSRADError, gaussian_smooth, scan_mixing
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 from lung_srad_plugin.scan.reference import traversals
 
@@ -127,6 +127,19 @@ def test_channels_and_rows_are_parts_of_the_whole():
     torch.testing.assert_close(torch.cat(blocks, dim=2), whole)
     one = scan_mixing(layer, u, channels=[3], traversal=1, rows=(14, 15))
     torch.testing.assert_close(one, scan_mixing(layer, u, traversal=1)[:, 3:4, 14:15])
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_a_smoothed_layer_has_the_matrices_of_the_smoothed_scan(padding, kernel_size):
+    layer, u = random_layer(d_state=2), torch.randn(2, 6, 5, 6, generator=torch.Generator().manual_seed(1))
+    smoothed = GaussianSmoothed(layer, kernel_size, sigma=1.5, padding=padding)
+    mixing = scan_mixing(smoothed, u)
+    scanned = layer.scan(u).detach().permute(0, 3, 1, 2)
+    expected = gaussian_smooth(scanned, kernel_size, 1.5, padding).permute(0, 2, 3, 1)
+    assert relative_error(apply(mixing, u), expected) < 1e-4
+    blocks = [scan_mixing(smoothed, u, rows=(first, min(first + 7, 30))) for first in range(0, 30, 7)]
+    torch.testing.assert_close(torch.cat(blocks, dim=2), mixing, rtol=1e-4, atol=1e-6)
 
 
 def test_the_size_of_the_buffer_changes_nothing(monkeypatch):

@@ -37,7 +37,7 @@ def assert_close(ours, theirs, relative):
 
 @pytest.fixture(scope="module", params=["dass_tiny.npz", "dass_tiny_odd.npz"])
 def reference(request, golden):
-    """The arrays of the reference, and ours by the same names, computed with the same weights."""
+    """Return the arrays of the reference, and ours under the same names, computed with the same weights."""
     theirs = np.load(golden / request.param)
     meta = json.loads(str(theirs["meta"]))
     encoder = DASSEncoder(meta["depths"], meta["dims"]).eval()
@@ -99,7 +99,7 @@ def test_shapes(encoder):
 
 
 def test_axes_are_frequency_then_time(encoder):
-    """What happens late is in the right columns of the map, what is high in the lower rows."""
+    """Late frames are in the right columns of the map, high mels in the lower rows."""
     feats = torch.zeros(1, 64, 32)
     late, high = feats.clone(), feats.clone()
     late[:, 40:] = 1
@@ -220,21 +220,21 @@ def test_drop_path_rises_linearly():
 
 def test_every_parameter_gets_a_gradient(encoder, feats):
     encoder(feats).square().sum().backward()
-    silent = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
-    assert silent == []
+    without = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
 
 
 def test_gradient_checkpointing_changes_nothing(feats):
     plain = DASSEncoder([1, 2], [16, 32], drop_path_rate=0.3)
-    frugal = DASSEncoder([1, 2], [16, 32], drop_path_rate=0.3, gradient_checkpointing=True)
-    frugal.load_state_dict(plain.state_dict())
+    recomputed = DASSEncoder([1, 2], [16, 32], drop_path_rate=0.3, gradient_checkpointing=True)
+    recomputed.load_state_dict(plain.state_dict())
     outputs = []
-    for encoder in (plain, frugal):
+    for encoder in (plain, recomputed):
         torch.manual_seed(3)
         outputs.append(encoder(feats))
         outputs[-1].square().sum().backward()
     assert torch.equal(*outputs)
-    for ours, theirs in zip(frugal.parameters(), plain.parameters(), strict=True):
+    for ours, theirs in zip(recomputed.parameters(), plain.parameters(), strict=True):
         assert torch.equal(ours.grad, theirs.grad)
 
 
@@ -296,7 +296,7 @@ def test_smallest_features(encoder):
     assert encoder(torch.randn(1, 4, 4)).isfinite().all()
 
 
-def test_batch_norm_takes_the_place_of_every_norm_between_layers():
+def test_batch_norm_replaces_every_norm_between_layers():
     encoder = DASSEncoder([1, 1], [8, 16], norm="batch").eval()
     kinds = [type(module) for module in encoder.modules()]
     assert kinds.count(torch.nn.BatchNorm2d) == 2 + 2 * 2 + 1 + 1  # patch embedding, blocks, downsampling, last
@@ -307,6 +307,11 @@ def test_batch_norm_takes_the_place_of_every_norm_between_layers():
     encoder(feats).sum().backward()
     assert not torch.equal(encoder.norm.running_mean, before)
     assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_batch_norm_with_gradient_checkpointing_is_refused():
+    with pytest.raises(LungSRADError, match="norm='batch' with gradient_checkpointing"):
+        DASSEncoder([1], [8], norm="batch", gradient_checkpointing=True)
 
 
 def test_unknown_norm_is_refused():

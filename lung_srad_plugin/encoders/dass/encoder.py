@@ -135,6 +135,11 @@ class DASSEncoder(torch.nn.Module):
         _check_sizes(depths, dims, drop_path_rate)
         if norm not in NORMS:
             raise LungSRADError(f"norm={norm!r}: expected one of {', '.join(NORMS)}")
+        if norm == "batch" and gradient_checkpointing:
+            raise LungSRADError(
+                "norm='batch' with gradient_checkpointing=True: computing a block again would count its statistics "
+                "twice; set gradient_checkpointing to False"
+            )
         self.depths, self.dims, self.drop_path_rate = list(depths), list(dims), drop_path_rate
         self.norm_name = norm
         self.embedding_dim = dims[-1]
