@@ -1,4 +1,4 @@
-"""From a recording to the features of one breathing cycle: reading, cutting, quality checks, log-mel, SpecAugment.
+"""From a recording to the features of a breathing cycle: reading, checks, level, cutting, log-mel, normalising, masks.
 
 Nothing here knows about labels, models or data sets.
 """

@@ -1,5 +1,7 @@
 """The bounds of a cycle: where in a recording it may lie."""
 
+from pathlib import Path
+
 from lung_srad_plugin.errors import LungSRADError
 
 # Seconds that a cycle may reach past the end of its audio. Times are in whole milliseconds and the slowest recordings
@@ -9,7 +11,7 @@ from lung_srad_plugin.errors import LungSRADError
 END_TOLERANCE = 0.05
 
 
-def check_bounds(start, stop, length, name):
+def check_bounds(start: float | None, stop: float | None, length: float, name: str | Path) -> None:
     """Refuse a cycle that does not lie within its recording.
 
     Arguments

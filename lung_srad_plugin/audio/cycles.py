@@ -6,6 +6,7 @@ to 16 kHz, fade the whole recording in and out, cut the cycle, bring it to 8 s.
 """
 
 import math
+from pathlib import Path
 
 import torch
 
@@ -16,7 +17,12 @@ from lung_srad_plugin.errors import LungSRADError
 FADE_SECONDS = 1 / 16
 
 
-def fade(waveforms, sample_rate=16000, fade_in=FADE_SECONDS, fade_out=FADE_SECONDS):
+def fade(
+    waveforms: torch.Tensor,
+    sample_rate: int = 16000,
+    fade_in: float = FADE_SECONDS,
+    fade_out: float = FADE_SECONDS,
+) -> torch.Tensor:
     """Fade waveforms linearly from zero at the start and to zero at the end.
 
     Arguments
@@ -56,11 +62,11 @@ def fade(waveforms, sample_rate=16000, fade_in=FADE_SECONDS, fade_out=FADE_SECON
     return waveforms * gain
 
 
-def shape_cycle(waveforms, duration=8.0, sample_rate=16000):
+def shape_cycle(waveforms: torch.Tensor, duration: float = 8.0, sample_rate: int = 16000) -> torch.Tensor:
     """Bring waveforms to one duration.
 
     What is longer is cut. What is not longer is repeated end to end, cut, and then faded out over 1/16 s: the fade
-    hides the place where the last repetition breaks off. A cut has no fade, as in Bae et al. (2023).
+    hides where the last repetition breaks off. A cut has no fade, as in Bae et al. (2023).
 
     Arguments
     ---------
@@ -98,11 +104,18 @@ def shape_cycle(waveforms, duration=8.0, sample_rate=16000):
     return fade(waveforms.repeat(repeats)[..., :target], sample_rate, fade_in=0.0)
 
 
-def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000, name="recording"):
+def cut_cycle(
+    recording: torch.Tensor,
+    start: float | None = None,
+    stop: float | None = None,
+    duration: float = 8.0,
+    sample_rate: int = 16000,
+    name: str | Path = "recording",
+) -> torch.Tensor:
     """Cut one cycle out of a recording and bring it to one duration.
 
     The whole recording is faded in and out over 1/16 s, then cut, then shaped by ``shape_cycle``. Take the recording
-    from ``load_recording`` and keep it when several of its cycles are wanted.
+    from ``load_recording``. Where several of its cycles are wanted, ``fade`` it once and use ``cut_faded``.
 
     Arguments
     ---------
@@ -140,7 +153,14 @@ def cut_cycle(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
     return cut_faded(faded, start, stop, duration, sample_rate, name)
 
 
-def cut_faded(recording, start=None, stop=None, duration=8.0, sample_rate=16000, name="recording"):
+def cut_faded(
+    recording: torch.Tensor,
+    start: float | None = None,
+    stop: float | None = None,
+    duration: float = 8.0,
+    sample_rate: int = 16000,
+    name: str | Path = "recording",
+) -> torch.Tensor:
     """Cut one cycle out of a recording that has its fades already, and bring it to one duration.
 
     Arguments
@@ -173,7 +193,13 @@ def cut_faded(recording, start=None, stop=None, duration=8.0, sample_rate=16000,
         raise LungSRADError(f"{name}: {error}") from error
 
 
-def read_cycle(path, start=None, stop=None, duration=8.0, sample_rate=16000):
+def read_cycle(
+    path: str | Path,
+    start: float | None = None,
+    stop: float | None = None,
+    duration: float = 8.0,
+    sample_rate: int = 16000,
+) -> torch.Tensor:
     """Read one cycle of a recording: load, fade the recording, cut, repeat or cut to one duration, fade out.
 
     Arguments

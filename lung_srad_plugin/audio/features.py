@@ -1,6 +1,7 @@
 """The front end: from waveforms to log-mel spectrograms, as AST and DASS were trained on them."""
 
 import math
+from pathlib import Path
 
 import torch
 
@@ -50,7 +51,15 @@ class KaldiFbank(torch.nn.Module):
     torch.Size([2, 798, 128])
     """
 
-    def __init__(self, frames=1024, n_mels=128, sample_rate=16000, high_hz=None, window_ms=25.0, shift_ms=10.0):
+    def __init__(
+        self,
+        frames: int | None = 1024,
+        n_mels: int = 128,
+        sample_rate: int = 16000,
+        high_hz: float | None = None,
+        window_ms: float = 25.0,
+        shift_ms: float = 10.0,
+    ):
         super().__init__()
         if frames is not None and frames < 1:
             raise LungSRADError(f"frames={frames}: expected a positive number of frames, or None to keep them all")
@@ -73,11 +82,11 @@ class KaldiFbank(torch.nn.Module):
             )
 
     @property
-    def window(self):
+    def window(self) -> tuple[int, int]:
         """Length of a window and of a shift, in samples."""
         return window_samples(self.sample_rate, self.window_ms, self.shift_ms)
 
-    def forward(self, waveforms):
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return the log-mel energies (B, frames, n_mels) of waveforms (B, samples).
 
         Raises
@@ -108,7 +117,7 @@ class KaldiFbank(torch.nn.Module):
         )
 
 
-def mel_frequencies(n_mels=128, sample_rate=16000, high_hz=None):
+def mel_frequencies(n_mels: int = 128, sample_rate: int = 16000, high_hz: float | None = None) -> torch.Tensor:
     """Return the centre of each mel band in Hz, for a bank of Kaldi's.
 
     Arguments
@@ -131,7 +140,14 @@ def mel_frequencies(n_mels=128, sample_rate=16000, high_hz=None):
     return 700 * (torch.exp(mels / 1127) - 1)
 
 
-def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None, window_ms=25.0, shift_ms=10.0):
+def kaldi_fbank(
+    waveforms: torch.Tensor,
+    n_mels: int = 128,
+    sample_rate: int = 16000,
+    high_hz: float | None = None,
+    window_ms: float = 25.0,
+    shift_ms: float = 10.0,
+) -> torch.Tensor:
     """Log-mel energies of a batch in one call of ``torchaudio.compliance.kaldi.fbank``.
 
     That function takes one waveform. The clips are laid end to end, each padded to a whole number of frame shifts, so
@@ -149,8 +165,7 @@ def kaldi_fbank(waveforms, n_mels=128, sample_rate=16000, high_hz=None, window_m
     Returns
     -------
     torch.Tensor
-        (B, 1 + (samples - window) // shift, n_mels), natural logarithm, with window and shift in
-        samples.
+        (B, 1 + (samples - window) // shift, n_mels), natural logarithm, with window and shift in samples.
 
     Raises
     ------
@@ -194,8 +209,8 @@ class CycleFeatures(torch.nn.Module):
     """The front end of training, of exported models and of inference, from raw waveforms to features.
 
     A recording is faded in and out, and multiplied by one gain where ``level`` asks for it (``prepare``). Cycles are
-    cut from it and brought to one duration (``cut``). ``fbank`` turns them into log-mel features. Called as a module it
-    does all of it with whole waveforms, as SpeechBrain's ``EncoderClassifier`` wants it.
+    cut out of it and brought to one duration (``cut``). ``fbank`` turns them into log-mel features. Called as a module
+    it does all of this with whole waveforms, as SpeechBrain's ``EncoderClassifier`` calls it.
 
     Arguments
     ---------
@@ -228,14 +243,14 @@ class CycleFeatures(torch.nn.Module):
 
     def __init__(
         self,
-        duration=8.0,
-        sample_rate=16000,
-        frames=1024,
-        n_mels=128,
-        high_hz=None,
-        level="recorded",
-        window_ms=25.0,
-        shift_ms=10.0,
+        duration: float = 8.0,
+        sample_rate: int = 16000,
+        frames: int | None = 1024,
+        n_mels: int = 128,
+        high_hz: float | None = None,
+        level: str = "recorded",
+        window_ms: float = 25.0,
+        shift_ms: float = 10.0,
     ):
         super().__init__()
         check_level(level)
@@ -247,7 +262,7 @@ class CycleFeatures(torch.nn.Module):
         self.fbank = KaldiFbank(frames, n_mels, sample_rate, high_hz, window_ms, shift_ms)
 
     @classmethod
-    def around(cls, fbank, duration, sample_rate):
+    def around(cls, fbank: KaldiFbank, duration: float, sample_rate: int) -> "CycleFeatures":
         """Return the front end of runs of version 0.1, whose settings hold a ``KaldiFbank`` and the duration apart.
 
         Raises
@@ -263,14 +278,14 @@ class CycleFeatures(torch.nn.Module):
         return cls(duration, sample_rate, fbank.frames, fbank.n_mels, fbank.high_hz)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """Frames and mel bins of the features of one cycle."""
         if self.fbank.frames is not None:
             return self.fbank.frames, self.fbank.n_mels
         window, shift = self.fbank.window
         return 1 + (round(self.duration * self.sample_rate) - window) // shift, self.fbank.n_mels
 
-    def prepare(self, recordings, name="recording"):
+    def prepare(self, recordings: torch.Tensor, name: str | Path = "recording") -> torch.Tensor:
         """Return whole recordings with their fades and their gain.
 
         Arguments
@@ -293,11 +308,17 @@ class CycleFeatures(torch.nn.Module):
             return recordings
         return recordings * level_gain(recordings, self.sample_rate).float()
 
-    def cut(self, recording, start=None, stop=None, name="recording"):
+    def cut(
+        self,
+        recording: torch.Tensor,
+        start: float | None = None,
+        stop: float | None = None,
+        name: str | Path = "recording",
+    ) -> torch.Tensor:
         """Return the waveform (samples,) of one cycle of a recording that ``prepare`` returned; see ``cut_cycle``."""
         return cut_faded(recording, start, stop, self.duration, self.sample_rate, name)
 
-    def forward(self, waveforms):
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
         """Return the features (B, frames, n_mels) of raw waveforms (B, samples).
 
         Raises
@@ -312,7 +333,7 @@ class CycleFeatures(torch.nn.Module):
         return f"duration={self.duration}, sample_rate={self.sample_rate}, level={self.level}"
 
 
-def window_samples(sample_rate, window_ms=25.0, shift_ms=10.0):
+def window_samples(sample_rate: int, window_ms: float = 25.0, shift_ms: float = 10.0) -> tuple[int, int]:
     """Return the length of a window and of a shift in samples, rounded down as Kaldi does.
 
     Example

@@ -1,9 +1,12 @@
 """How much of the features is empty: log-mel bins at the floor of the filterbank, and the setting that helps."""
 
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 
+from lung_srad_plugin.audio.feature_cache import FeatureCache
 from lung_srad_plugin.audio.features import FLOOR, mel_frequencies
 from lung_srad_plugin.audio.levels import level_gain
 from lung_srad_plugin.audio.reading import load_recording
@@ -19,7 +22,7 @@ HIGH_SHARE_OF_UPPER_HALF = 0.8
 QUIET_GAIN = 4.0
 
 
-def at_floor(features):
+def at_floor(features: torch.Tensor) -> torch.Tensor:
     """Return where features (..., T, F), not normalised, lie at the floor of the filterbank.
 
     Example
@@ -30,19 +33,20 @@ def at_floor(features):
     return features < FLOOR + 1e-3
 
 
-def describe_floor(feature_cache, rows):
-    """Say what share of the log-mel bins lies at the floor, and name the setting that helps where it is high.
+def describe_floor(feature_cache: FeatureCache, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Describe what share of the log-mel bins lies at the floor, and name the setting that helps where it is high.
 
     Arguments
     ---------
     feature_cache : FeatureCache
         Of the training.
     rows : list of dict
-        Rows of a manifest with ``wav``, ``start`` and ``stop``; up to 200 cycles spread over them are looked at.
+        Rows of a manifest with ``wav``, ``start`` and ``stop``; up to 200 cycles spread over them are read.
 
     Returns
     -------
     str
+        One to three sentences.
 
     Example
     -------

@@ -21,7 +21,7 @@ QUANTILE = 0.75
 SILENT_RMS = 1e-5
 
 
-def check_level(level):
+def check_level(level: str) -> None:
     """Refuse a level that does not exist.
 
     Example
@@ -35,7 +35,7 @@ def check_level(level):
         raise LungSRADError(f"level={level!r}: expected one of {', '.join(LEVELS)}")
 
 
-def block_rms(waveforms, sample_rate=16000):
+def block_rms(waveforms: torch.Tensor, sample_rate: int = 16000) -> torch.Tensor:
     """Return the RMS of each block of 1/16 s about the block's mean.
 
     Arguments
@@ -61,7 +61,7 @@ def block_rms(waveforms, sample_rate=16000):
     return (blocks - blocks.mean(dim=-1, keepdim=True)).square().mean(dim=-1).sqrt()
 
 
-def gain_of_blocks(rms):
+def gain_of_blocks(rms: torch.Tensor) -> torch.Tensor:
     """Return the gain of a recording from the RMS of its blocks.
 
     The recording's level is the RMS that three quarters of its blocks do not exceed, where blocks without sound do not
@@ -91,7 +91,7 @@ def gain_of_blocks(rms):
     return torch.where(count > 0, TARGET_RMS / level.clamp(min=SILENT_RMS), torch.ones_like(level))
 
 
-def level_gain(waveforms, sample_rate=16000):
+def level_gain(waveforms: torch.Tensor, sample_rate: int = 16000) -> torch.Tensor:
     """Return the gain that brings each recording to ``TARGET_RMS``.
 
     Arguments
@@ -132,19 +132,19 @@ class LevelMeter:
     True
     """
 
-    def __init__(self, sample_rate=16000):
+    def __init__(self, sample_rate: int = 16000):
         self.sample_rate = sample_rate
         self._size = int(BLOCK_SECONDS * sample_rate)
         self._rest = torch.zeros(0)
-        self._rms = []
+        self._rms: list[torch.Tensor] = []
 
-    def add(self, samples):
+    def add(self, samples: torch.Tensor) -> None:
         """Take the next samples (N,)."""
         samples = torch.cat([self._rest, samples])
         whole = len(samples) // self._size * self._size
         self._rms.append(block_rms(samples[:whole], self.sample_rate))
         self._rest = samples[whole:]
 
-    def gain(self):
+    def gain(self) -> float:
         """Return the gain of what was taken so far, a float."""
         return gain_of_blocks(torch.cat(self._rms)).item()

@@ -4,7 +4,7 @@ Park et al. (2019), "SpecAugment: A Simple Data Augmentation Method for Automati
 section 2, without time warping; the widths for ICBHI are those of Bae et al. (2023), who mask up to 160 of 798 frames
 and up to 48 of 128 mel bins before any resizing. They are shares here, so that a mask covers as much of a clip's time
 whatever its number of frames is. As in the rest of this package randomness is drawn first, into a plan that can be
-looked at, and applied afterwards.
+inspected, and applied afterwards.
 """
 
 from dataclasses import dataclass
@@ -36,15 +36,15 @@ class SpecAugmentPlan:
 
 
 def draw_spec_augment(
-    batch,
-    size,
-    freq_masks=2,
-    freq_share=FREQ_SHARE,
-    time_masks=2,
-    time_share=TIME_SHARE,
-    probability=1.0,
-    generator=None,
-):
+    batch: int,
+    size: tuple[int, int],
+    freq_masks: int = 2,
+    freq_share: float = FREQ_SHARE,
+    time_masks: int = 2,
+    time_share: float = TIME_SHARE,
+    probability: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> SpecAugmentPlan:
     """Draw the masks of a batch, independently for each example.
 
     A mask's width is uniform over 0 ... limit - 1, where the limit is ``freq_share`` or ``time_share`` of the axis,
@@ -101,7 +101,7 @@ def _draw_masks(axis, batch, masks, share, length, generator):
     return starts, widths
 
 
-def apply_spec_augment(feats, plan):
+def apply_spec_augment(feats: torch.Tensor, plan: SpecAugmentPlan) -> torch.Tensor:
     """Replace what the plan masks by the mean of the example it lies in.
 
     Arguments
@@ -146,7 +146,7 @@ class SpecAugment(torch.nn.Module):
     freq_masks, freq_share, time_masks, time_share, probability
         As for ``draw_spec_augment``.
     freq_width, time_width : int, optional
-        Mel bins and frames in place of the shares, as the settings of runs of version 0.1 have them. They cover
+        Numbers of mel bins and frames instead of shares, as the settings of runs of version 0.1 have them. They cover
         another share of the time when ``frames`` changes.
 
     Shape
@@ -164,13 +164,13 @@ class SpecAugment(torch.nn.Module):
 
     def __init__(
         self,
-        freq_masks=2,
-        freq_share=FREQ_SHARE,
-        time_masks=2,
-        time_share=TIME_SHARE,
-        probability=1.0,
-        freq_width=None,
-        time_width=None,
+        freq_masks: int = 2,
+        freq_share: float = FREQ_SHARE,
+        time_masks: int = 2,
+        time_share: float = TIME_SHARE,
+        probability: float = 1.0,
+        freq_width: int | None = None,
+        time_width: int | None = None,
     ):
         super().__init__()
         for axis, width in (("freq", freq_width), ("time", time_width)):
@@ -184,7 +184,7 @@ class SpecAugment(torch.nn.Module):
         self.freq_width = freq_width
         self.time_width = time_width
 
-    def forward(self, feats):
+    def forward(self, feats: torch.Tensor) -> torch.Tensor:
         """Return the features, masked while training."""
         if not self.training:
             return feats

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
-from lung_srad_plugin.audio.features import LOW_HZ
+from lung_srad_plugin.audio.features import LOW_HZ, CycleFeatures
 from lung_srad_plugin.audio.levels import level_gain
 
 PREEMPHASIS = 0.97
@@ -16,12 +16,12 @@ class ONNXFeatures(torch.nn.Module):
     """Computes what ``CycleFeatures`` does, without FFT and without branches on the input's length.
 
     A fade is a factor that depends on the distance from an end; repeating is indexing modulo the length; the spectrum
-    is a product with a matrix of cosines and sines, in place of an FFT.
+    is a product with a matrix of cosines and sines instead of an FFT.
 
     Arguments
     ---------
     features : CycleFeatures
-        The front end to imitate; its settings are taken.
+        The front end whose settings are taken.
 
     Shape
     -----
@@ -29,13 +29,12 @@ class ONNXFeatures(torch.nn.Module):
 
     Example
     -------
-    >>> from lung_srad_plugin.audio.features import CycleFeatures
     >>> features, noise = CycleFeatures(duration=1.0, frames=64), torch.randn(2, 12000)
     >>> bool(torch.allclose(ONNXFeatures(features)(noise), features(noise), atol=0.05))
     True
     """
 
-    def __init__(self, features):
+    def __init__(self, features: CycleFeatures):
         super().__init__()
         rate = features.sample_rate
         self.sample_rate = rate
@@ -52,7 +51,8 @@ class ONNXFeatures(torch.nn.Module):
             "index", torch.arange(self.count)[:, None] * self.shift + torch.arange(self.window)[None, :]
         )
 
-    def forward(self, waveforms):
+    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
+        """Return the features (B, frames, n_mels) of raw waveforms (B, samples)."""
         return self._log_mel(self._shape(waveforms))
 
     def _shape(self, waveforms):

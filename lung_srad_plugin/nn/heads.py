@@ -1,12 +1,13 @@
 """The two heads on pooled features: a classifier and the projector of the contrastive loss."""
 
+import torch
 from torch import nn
 
 from lung_srad_plugin.errors import LungSRADError
 
 
 class LogClassifier(nn.Module):
-    """A linear layer that answers with log-probabilities, as SpeechBrain's ``EncoderClassifier`` expects.
+    """A linear layer whose output is log-probabilities, as SpeechBrain's ``EncoderClassifier`` expects.
 
     Arguments
     ---------
@@ -26,7 +27,6 @@ class LogClassifier(nn.Module):
 
     Example
     -------
-    >>> import torch
     >>> classifier = LogClassifier(input_size=768, classes=4)
     >>> log_probs = classifier(torch.randn(2, 1, 768))
     >>> log_probs.shape
@@ -35,11 +35,11 @@ class LogClassifier(nn.Module):
     True
     """
 
-    def __init__(self, input_size, classes):
+    def __init__(self, input_size: int, classes: int):
         super().__init__()
         self.linear = nn.Linear(input_size, classes)
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.linear(features).log_softmax(dim=-1)
 
 
@@ -62,16 +62,15 @@ class Projector(nn.Module):
 
     Example
     -------
-    >>> import torch
     >>> Projector(768)(torch.randn(2, 768)).shape
     torch.Size([2, 768])
     """
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(size, size), nn.BatchNorm1d(size), nn.ReLU(), nn.Linear(size, size))
 
-    def forward(self, features):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         if self.training and len(features) < 2:
             raise LungSRADError(
                 "the projector's batch normalisation cannot train on a batch of one; drop the incomplete last batch "

@@ -1,5 +1,7 @@
 """The contrastive loss between clean and Patch-Mixed features, and weights for uneven classes."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -11,8 +13,15 @@ STOP_GRADIENTS = ("clean", "mixed", "none")
 CLASS_WEIGHTS = ("none", "inverse")
 
 
-def patch_mix_contrastive_loss(clean, mixed, lam, index, temperature=0.2, excluded=None):
-    """Ask each mixed sample which two clean samples it was made of, and in which shares.
+def patch_mix_contrastive_loss(
+    clean: torch.Tensor,
+    mixed: torch.Tensor,
+    lam: float,
+    index: torch.Tensor,
+    temperature: float = 0.2,
+    excluded: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Loss of finding, for each mixed sample, the two clean samples that it was made of and their shares.
 
     With cosine similarities ``s[i, j] = cos(mixed[i], clean[j]) / temperature`` and ``p[i] = softmax_j(s[i])``, the
     loss is the mean over ``i`` of ``-lam * log p[i, i] - (1 - lam) * log p[i, index[i]]`` (Bae et al., Interspeech
@@ -84,7 +93,7 @@ class PatchMixContrastiveLoss(nn.Module):
     torch.Size([])
     """
 
-    def __init__(self, temperature=0.2, negatives="all", stop_gradient="clean"):
+    def __init__(self, temperature: float = 0.2, negatives: str = "all", stop_gradient: str = "clean"):
         super().__init__()
         if not temperature > 0:
             raise LungSRADError(f"temperature={temperature}: expected a number above 0")
@@ -96,7 +105,14 @@ class PatchMixContrastiveLoss(nn.Module):
         self.negatives = negatives
         self.stop_gradient = stop_gradient
 
-    def forward(self, clean, mixed, lam, index, labels=None):
+    def forward(
+        self,
+        clean: torch.Tensor,
+        mixed: torch.Tensor,
+        lam: float,
+        index: torch.Tensor,
+        labels: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the loss of one mixed view.
 
         Arguments
@@ -134,7 +150,7 @@ class PatchMixContrastiveLoss(nn.Module):
         return patch_mix_contrastive_loss(clean, mixed, lam, index, self.temperature, excluded)
 
 
-def class_weights(counts, scheme="none"):
+def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tensor:
     """Return a weight for each class, for ``torch.nn.functional.nll_loss(..., weight=...)``.
 
     ``"none"`` weighs all classes 1. ``"inverse"`` weighs class ``c`` by ``n / (C * n_c)``, where ``n_c`` of the ``n``

@@ -11,7 +11,7 @@ from lung_srad_plugin.nn.patch_mix import apply_patch_mix
 
 
 class ModelOutput(NamedTuple):
-    """What ``LungSoundModel`` answers. A tuple, so that distributed training finds every tensor in it.
+    """The outputs of ``LungSoundModel``. A tuple, so that distributed training finds every tensor in it.
 
     Arguments
     ---------
@@ -36,7 +36,7 @@ class LungSoundModel(nn.Module):
 
     Sounds are embedded once; each plan mixes a copy of the embedding map.
 
-    The projector sees one view at a time: its batch normalisation takes the statistics of that view alone, however
+    The projector processes one view at a time: its batch normalisation takes the statistics of that view alone, however
     the views went through the encoder.
 
     Arguments
@@ -88,7 +88,7 @@ class LungSoundModel(nn.Module):
             One for each mixed view, drawn for B maps of the encoder's (H, W).
         one_pass : bool
             True encodes all views as one batch of ``B * (1 + len(plans))``; False one after another, which is slower
-            and keeps as much for the backward pass. The answers are equal, but for the encoder's own randomness (drop
+            and keeps as much for the backward pass. The outputs are equal, but for the encoder's own randomness (drop
             path).
 
         Returns

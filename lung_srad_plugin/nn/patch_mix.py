@@ -2,12 +2,13 @@
 
 Randomness is drawn first, into a plan, and applied afterwards, so that the same plan can be inspected, repeated and
 used by the loss. ``"time"`` and ``"frequency"`` replace one run of columns or rows (Lung-SRAD, arXiv 2606.11922);
-``"patch"`` replaces patches strewn over the grid (Bae et al., "Patch-Mix Contrastive Learning with Audio Spectrogram
+``"patch"`` replaces patches anywhere on the grid (Bae et al., "Patch-Mix Contrastive Learning with Audio Spectrogram
 Transformer on Respiratory Sound Classification", Interspeech 2023, arXiv 2305.14032).
 """
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class PatchMixPlan:
     patches: torch.Tensor | None = None
 
     @property
-    def lam(self):
+    def lam(self) -> float:
         """The share of each map that stays its own, exactly: a float from 0 to 1."""
         return 1 - self.length / _extent(self.axis, self.size)
 
@@ -55,8 +56,14 @@ def _extent(axis, size):
     return {"time": width, "frequency": height, "patch": height * width}[axis]
 
 
-def draw_patch_mix(batch, size, axis, beta=1.0, generator=None):
-    """Draw one mixing ratio, one permutation and one place for a whole batch.
+def draw_patch_mix(
+    batch: int,
+    size: tuple[int, int],
+    axis: str,
+    beta: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> PatchMixPlan:
+    """Draw one mixing ratio, one permutation and one position for a whole batch.
 
     ``lambda ~ Beta(beta, beta)`` is the share to keep; ``floor(n * (1 - lambda))`` of the ``n`` columns (rows, patches)
     are replaced. A run of columns or rows starts uniformly wherever it fits; patches are drawn without replacement.
@@ -112,7 +119,7 @@ def draw_patch_mix(batch, size, axis, beta=1.0, generator=None):
     return PatchMixPlan(axis, tuple(size), index, length, start=start)
 
 
-def apply_patch_mix(maps, plan):
+def apply_patch_mix(maps: torch.Tensor, plan: PatchMixPlan) -> torch.Tensor:
     """Return the maps with the plan's part replaced by the partners'; the given maps are left as they are.
 
     Gradients flow to both partners. The memory format is kept (``channels_last`` stays ``channels_last``).
@@ -149,9 +156,10 @@ def apply_patch_mix(maps, plan):
             f"{tuple(maps.shape)}; draw it with batch and size of the (B, C, H, W) maps it is meant for"
         )
     index = plan.index.to(maps.device)
-    if plan.axis == "patch":
+    if plan.patches is not None:
         keep = ~plan.patches.to(maps.device)
         return torch.where(keep, maps, maps.index_select(0, index))
     dim = 3 if plan.axis == "time" else 2
-    partners = maps.narrow(dim, plan.start, plan.length).index_select(0, index)
-    return maps.slice_scatter(partners, dim, plan.start, plan.start + plan.length)
+    start = cast(int, plan.start)
+    partners = maps.narrow(dim, start, plan.length).index_select(0, index)
+    return maps.slice_scatter(partners, dim, start, start + plan.length)

@@ -1,4 +1,4 @@
-"""What is said of bins at the floor, on synthetic and on real recordings."""
+"""The description of bins at the floor, of synthetic and of real recordings."""
 
 import json
 

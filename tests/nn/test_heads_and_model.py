@@ -113,7 +113,7 @@ def test_sounds_are_embedded_once():
     assert calls == ["embed", 12, "embed", 4, 4, 4]
 
 
-def test_clean_answers_do_not_see_the_mixing():
+def test_clean_outputs_do_not_depend_on_the_mixing():
     model = build(ConvEncoder)
     plain, mixed = model(feats()), model(feats(), draw(4))
     assert plain.projected == ()
