@@ -70,8 +70,9 @@ def scan_mixing(
     >>> bool(torch.allclose(y.mT.view(u.shape), layer.scan(u), rtol=1e-4, atol=1e-4))
     True
     """
-    smoothing, layer = (layer, layer.module) if isinstance(layer, GaussianSmoothed) else (None, layer)
-    selected, chosen, (start, stop) = _check(layer, u, channels, traversal, rows)
+    smoothing = layer if isinstance(layer, GaussianSmoothed) else None
+    scanned = layer if smoothing is None else smoothing.module
+    selected, chosen, (start, stop) = _check(scanned, u, channels, traversal, rows)
     batch, height, width, _ = u.shape
     length = height * width
     if smoothing is None:
@@ -88,7 +89,7 @@ def scan_mixing(
             f"scan_mixing of shape {shape} needs {needed:,} bytes, more than max_bytes={max_bytes:,}; take fewer "
             "channels or clips, rows=(first, stop) in blocks, or raise max_bytes"
         )
-    mixing = _mix(layer, u, selected, chosen, first, last)
+    mixing = _mix(scanned, u, selected, chosen, first, last)
     if smoothing is None:
         return mixing
     maps = mixing.flatten(0, 1).unflatten(1, (-1, width)).permute(0, 3, 1, 2)
