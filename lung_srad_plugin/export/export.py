@@ -7,16 +7,12 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from operator import getitem
 from pathlib import Path
 
 import torch
-from hyperpyyaml import load_hyperpyyaml
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.tag import Tag
+from ruamel.yaml.error import YAMLError
 
-from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_config import FORMAT, parse_config
@@ -28,9 +24,9 @@ from lung_srad_plugin.export.model_folder import (
     LICENSE,
     WEIGHTS,
 )
-from lung_srad_plugin.export.weights import load_weights, read_weights
+from lung_srad_plugin.export.run_model import build_run_model, dump_nodes, read_run_settings
+from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
-from lung_srad_plugin.runs.saved_settings import read_saved_text
 from lung_srad_plugin.utils.files import record_folder, refuse_foreign_content
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
@@ -62,15 +58,7 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 # Which checkpoint of a run, by the value that its meta data must have most of.
 SELECTIONS = {"valid": "valid_score", "last": "epoch", "test": "test_score"}
 
-NORMALIZATION = "mean_var_norm"
 TOLERANCE = 1e-5  # of log-probabilities, between the training modules and the exported folder
-
-# The front end as runs of version 0.1 have it, with duration and sample rate in keys of their own.
-_OLD_FRONT_END = "!new:lung_srad_plugin.KaldiFbank"
-# Settings of training and of one machine; an exported model runs on any.
-_MACHINE = ("scan_backend", "gradient_checkpointing")
-# What a yaml file computes of constants, so that the exported one holds the result.
-_CONSTANTS = {"!apply:operator.getitem": getitem, "!apply:len": len}
 
 
 def export_run(run_folder, destination, select="valid", onnx=False, trust_code=False):
@@ -111,7 +99,7 @@ def export_run(run_folder, destination, select="valid", onnx=False, trust_code=F
     if select not in SELECTIONS:
         raise LungSRADError(f"select={select!r}; expected one of {', '.join(SELECTIONS)}")
     run_folder = Path(run_folder)
-    _read_settings(run_folder / HYPERPARAMS, trust_code)
+    read_run_settings(run_folder / HYPERPARAMS, trust_code)
     return export_checkpoint(run_folder, _find_checkpoint(run_folder, select), destination, select, onnx, trust_code)
 
 
@@ -147,19 +135,19 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         written folder does not answer as the training modules do.
     """
     run_folder, checkpoint, destination = Path(run_folder), Path(checkpoint), Path(destination)
-    settings = _read_settings(run_folder / HYPERPARAMS, trust_code)
+    settings = read_run_settings(run_folder / HYPERPARAMS, trust_code)
     for name in WEIGHTS:
         if not (checkpoint / f"{name}.ckpt").is_file():
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
     _check_destination(destination)
-    nodes, modules = _build_model(settings, checkpoint)
+    model = build_run_model(settings, checkpoint, str(run_folder / HYPERPARAMS), trust_code)
     with _appearing(destination) as folder:
-        _write(folder, run_folder, settings, nodes, modules["compute_features"], checkpoint, select)
+        _write(folder, run_folder, settings, model, checkpoint, select)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
             export_onnx(folder, trust_code)
-        verify_export(folder, modules, checkpoint)
+        verify_export(folder, model.modules, checkpoint)
         record_folder(folder)
     return destination
 
@@ -199,39 +187,10 @@ def verify_export(folder, modules, checkpoint):
         )
 
 
-def _build_model(settings, checkpoint):
-    """Return the yaml nodes of what the run trained, ready to be exported, and the modules with their weights."""
-    nodes = {name: _portable(settings[name]) for name in (NORMALIZATION, *WEIGHTS)}
-    nodes = {"compute_features": _front_end(settings), **nodes}
-    with torch.random.fork_rng(devices=[]):
-        modules = load_hyperpyyaml(_dump(nodes))
-    for name in WEIGHTS:
-        load_weights(modules[name], checkpoint / f"{name}.ckpt")
-    if modules[NORMALIZATION].state_dict():
-        # Statistics of the training part: two numbers, so that the folder needs no further file.
-        load_weights(modules[NORMALIZATION], checkpoint / f"{NORMALIZATION}.ckpt")
-        nodes[NORMALIZATION].update({key: value.item() for key, value in modules[NORMALIZATION].state_dict().items()})
-    for module in modules.values():
-        module.eval()
-    return nodes, modules
-
-
-def _front_end(settings):
-    """Return the node of the ``CycleFeatures`` of a run; one of version 0.1 has a ``KaldiFbank`` and keys apart."""
-    node = _portable(settings["compute_features"])
-    if node.tag.value != _OLD_FRONT_END:
-        return node
-    duration, sample_rate = (_scalar(settings[key]) for key in ("duration", "sample_rate"))
-    features = CycleFeatures.around(KaldiFbank(**node), duration, sample_rate)
-    settings = {"duration": duration, "sample_rate": sample_rate}
-    node = CommentedMap({**settings, "frames": features.fbank.frames, "n_mels": features.fbank.n_mels})
-    node.yaml_set_ctag(Tag(suffix="!new:lung_srad_plugin.CycleFeatures"))
-    return node
-
-
-def _write(folder, run_folder, settings, nodes, features, checkpoint, select):
+def _write(folder, run_folder, settings, model, checkpoint, select):
     from safetensors.torch import save
 
+    features = model.modules["compute_features"]
     labels = [str(label) for label in settings["labels"]]
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
@@ -239,8 +198,8 @@ def _write(folder, run_folder, settings, nodes, features, checkpoint, select):
         # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
         (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
-    yaml = HEADER.format(sample_rate=features.sample_rate) + _dump(nodes) + WIRING.format(classes=len(labels))
-    (folder / HYPERPARAMS).write_text(yaml, encoding="utf-8")
+    header, wiring = HEADER.format(sample_rate=features.sample_rate), WIRING.format(classes=len(labels))
+    (folder / HYPERPARAMS).write_text(header + dump_nodes(model.nodes) + wiring, encoding="utf-8")
     results = _read_results(run_folder)
     shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
     weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
@@ -341,6 +300,8 @@ def _read_meta(checkpoint):
         return YAML(typ="safe", pure=True).load((checkpoint / "CKPT.yaml").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise LungSRADError(f"{checkpoint / 'CKPT.yaml'}: not valid yaml; choose another checkpoint") from error
 
 
 def _read_results(run_folder):
@@ -351,50 +312,3 @@ def _read_results(run_folder):
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise LungSRADError(f"{path}: not valid JSON ({error}); delete it, or evaluate the run again") from None
-
-
-def _read_settings(path, trust_code):
-    """Return the settings of a run as yaml nodes; nothing is built."""
-    settings = YAML().load(read_saved_text(path, trust_code))
-    keys = (*WEIGHTS, "compute_features", NORMALIZATION, "labels", "duration", "sample_rate")
-    for key in keys:
-        if key not in settings:
-            raise LungSRADError(f"{path}: the key {key!r} is missing; expected the hyperparameters of a training run")
-    return settings
-
-
-def _portable(node):
-    """Copy yaml nodes without anchors, comments and settings of the machine, with constants worked out."""
-    tag = getattr(getattr(node, "tag", None), "value", None)
-    if tag in _CONSTANTS:
-        return _CONSTANTS[tag](*(_portable(part) for part in node))
-    if isinstance(node, dict):
-        copy = CommentedMap((key, _portable(value)) for key, value in node.items() if key not in _MACHINE)
-    elif isinstance(node, list):
-        copy = CommentedSeq(_portable(value) for value in node)
-        copy.fa.set_flow_style()
-    elif tag:  # a tagged scalar: a class without arguments
-        copy = CommentedMap()
-    else:
-        return _scalar(node)
-    if tag:
-        copy.yaml_set_ctag(node.tag)
-    return copy
-
-
-def _scalar(value):
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
-
-
-def _dump(tree):
-    from io import StringIO
-
-    text = StringIO()
-    yaml = YAML()
-    yaml.indent(mapping=4)
-    yaml.representer.ignore_aliases = lambda *_: True
-    yaml.dump(tree, text)
-    return text.getvalue()

@@ -183,12 +183,34 @@ def test_an_export_that_answers_otherwise_is_not_written(run_folder, tmp_path, m
     assert not list(tmp_path.iterdir())
 
 
+def edit_settings(run, old, new):
+    text = (run / "hyperparams.yaml").read_text()
+    assert old in text
+    (run / "hyperparams.yaml").write_text(text.replace(old, new))
+
+
 RUNS = {
     "absent": (lambda run: shutil.rmtree(run), "hyperparams.yaml: no such file; expected the output folder"),
     "no settings": (lambda run: (run / "hyperparams.yaml").unlink(), "hyperparams.yaml: no such file"),
     "other settings": (
         lambda run: (run / "hyperparams.yaml").write_text("a: 1\n"),
         "the key 'embedding_model' is missing",
+    ),
+    "a wrong argument": (
+        lambda run: edit_settings(run, "stage: 1", "storey: 1"),
+        r"hyperparams.yaml: the model cannot be built \(TypeError",
+    ),
+    "a constant beyond the list": (
+        lambda run: edit_settings(run, "[*id003, -1]", "[*id003, 9]"),
+        r"hyperparams.yaml: the model cannot be built \(IndexError",
+    ),
+    "a number for a module": (
+        lambda run: edit_settings(
+            run,
+            "mean_var_norm: &id002 !new:lung_srad_plugin.FeatureNormalization\n  kind: audioset",
+            "mean_var_norm: 3",
+        ),
+        "the key 'mean_var_norm' is int; expected a torch module",
     ),
     "no checkpoints": (lambda run: shutil.rmtree(run / "save"), "save: no such folder; expected the checkpoints"),
     "no encoder": (
