@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lung_srad_plugin.cli.options import choice
+from lung_srad_plugin.cli.options import TrustCode, choice
 from lung_srad_plugin.cli.result_output import ENDINGS
 from lung_srad_plugin.inference.precisions import PRECISIONS
 
@@ -38,6 +38,7 @@ def classify(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     precision: Annotated[str, choice(PRECISIONS, "Of the computation.")] = "fp32",
+    trust_code: TrustCode = False,
 ):
     """Classify recordings of any length, sample rate and format that libsndfile reads.
 
@@ -47,4 +48,4 @@ def classify(
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
     options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity)
-    raise typer.Exit(classify_files(files, model, run_opts, options, format, output, plot))
+    raise typer.Exit(classify_files(files, model, run_opts, options, format, output, plot, trust_code))

@@ -49,6 +49,7 @@ def classify_files(
     format: str,
     output: Path | None = None,
     plot: Path | None = None,
+    trust_code: bool = False,
 ) -> int:
     """Classify recordings and print or write the results; a recording that fails is listed, and the rest is done.
 
@@ -65,6 +66,8 @@ def classify_files(
         A key of ``ENDINGS``.
     output, plot : Path or None
         Folders for result files and for pictures.
+    trust_code : bool
+        As for ``LungSoundClassifier.from_hparams``.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def classify_files(
 
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
-    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts)
+    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
     _check_model(classifier, options)
     failed = done = 0
     with _progress() as progress:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.cli.options import TrustCode
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
 
@@ -41,9 +42,7 @@ def evaluate(
     harmonic: Annotated[bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
-    trust_code: Annotated[
-        bool, typer.Option("--trust-code", help="Run what a model folder names outside the export's own parts.")
-    ] = False,
+    trust_code: TrustCode = False,
 ):
     """Evaluate a run, several seeds or folds of it, a model or predictions: report.html, report.md and report.json."""
     from lung_srad_plugin.evaluation import command

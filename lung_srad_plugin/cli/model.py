@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lung_srad_plugin.cli.options import choice
+from lung_srad_plugin.cli.options import TrustCode, choice
 from lung_srad_plugin.utils.text import printable, printable_lines, rich_text
 
 RULES = ("valid", "last", "test")
@@ -17,11 +17,12 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Where to write the model: absent, empty, or an earlier export.")],
     select: Annotated[str, choice(RULES, "Which epoch: best on valid, the last, or best on test.")] = "valid",
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+    trust_code: TrustCode = False,
 ):
     """Write a checkpoint of a run as a model folder, verified."""
     from lung_srad_plugin.export.export import export_run
 
-    print(printable(export_run(run, folder, select, onnx)))
+    print(printable(export_run(run, folder, select, onnx, trust_code)))
 
 
 def info(model: Annotated[Path, typer.Argument(help="A model folder.")]):

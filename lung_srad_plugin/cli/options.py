@@ -1,9 +1,17 @@
-"""Options of the command line that take one of several words."""
+"""Options that several commands share, and options that take one of several words."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Let the folder call anything, not only what lung-srad itself writes: it may run any code.",
+    ),
+]
 
 
 def choice(values: Sequence[str], help: str) -> Any:

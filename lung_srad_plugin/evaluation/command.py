@@ -99,7 +99,10 @@ def evaluate_runs(
     for run in folders:
         if not is_run(run):
             raise LungSRADError(f"{run}: not the output folder of a finished training run; among several, each is one")
-    found = [ExperimentRun(run, _load(run, options), saved_settings(run / "hyperparams.yaml")) for run in folders]
+    found = [
+        ExperimentRun(run, _load(run, options), saved_settings(run / "hyperparams.yaml", options.trust_code))
+        for run in folders
+    ]
     if are_folds(found):
         if options.manifest is not None:
             raise LungSRADError(

@@ -33,7 +33,7 @@ class EvaluationOptions:
     device : str, optional
         For the model, such as ``"cpu"`` or ``"cuda"``.
     trust_code : bool
-        As in ``LungSoundClassifier.from_hparams``.
+        Whether models and runs may call anything; see ``LungSoundClassifier.from_hparams``.
 
     Example
     -------

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_config import ModelConfig, parse_config
+from lung_srad_plugin.utils.folders import is_folder, nearest_folder
 from lung_srad_plugin.utils.provenance import file_sha256
 
 CONFIG = "config.json"
@@ -41,8 +42,10 @@ def read_config(folder: str | Path) -> ModelConfig:
     lung_srad_plugin.errors.LungSRADError: no/such/folder: no such folder; expected a model that lung-srad export wrote
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise LungSRADError(f"{folder}: no such folder; expected a model that lung-srad export wrote")
+    if not is_folder(folder):
+        near = nearest_folder(folder)
+        hint = f"; did you mean {near}?" if near else ""
+        raise LungSRADError(f"{folder}: no such folder; expected a model that lung-srad export wrote{hint}")
     if (folder / "save").is_dir() and not (folder / CONFIG).exists():
         raise LungSRADError(
             f"{folder}: this is the output of a training run, not a model; use {folder / 'export'}, or export another "

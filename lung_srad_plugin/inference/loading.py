@@ -1,7 +1,6 @@
 """From what names a model to its modules: a local folder, the Hugging Face hub, or a web address."""
 
 import contextlib
-import difflib
 import os
 import re
 import tempfile
@@ -14,12 +13,12 @@ from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource, Loca
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS
 from lung_srad_plugin.export.stored_model import StoredModel, read_model
+from lung_srad_plugin.utils.folders import is_folder, nearest_folder
 
 HUB_TIMEOUT = 10.0  # seconds for the hub to answer the one question whether it has a model
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
 _HUB_SCHEME = "hf://"
-_SIMILARITY = 0.75  # of two names, from 0 to 1, at which one may be meant by the other
 
 
 def load_model(
@@ -122,7 +121,7 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
         return source
     text = os.fspath(source)
     folder = os.path.expanduser(text)  # noqa: PTH111 - the one of pathlib fails for users that do not exist
-    if text and _is_folder(folder):  # an empty name would be the current directory
+    if text and is_folder(folder):  # an empty name would be the current directory
         return FetchSource(FetchFrom.LOCAL, folder)
     if isinstance(source, str):
         if text.startswith(("http:", "https:")):
@@ -130,7 +129,7 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
         if text.startswith(_HUB_SCHEME) and _HUB_ID.fullmatch(text.removeprefix(_HUB_SCHEME)):
             return FetchSource(FetchFrom.HUGGING_FACE, text.removeprefix(_HUB_SCHEME))
         # Whatever else a path may look like is no hub id: a dot or ~ first, a drive, a backslash, a second slash.
-        if _HUB_ID.fullmatch(text) and not _is_folder(text.split("/")[0]):
+        if _HUB_ID.fullmatch(text) and not is_folder(text.split("/")[0]):
             near = nearest_folder(text)
             if near is None:
                 return FetchSource(FetchFrom.HUGGING_FACE, text)
@@ -145,38 +144,6 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
         f"{name or repr(name)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
         f"owner/name{hint}"
     )
-
-
-def nearest_folder(path: str | Path) -> str | None:
-    """Return the folder here whose path is most like one that does not exist, None where none is like it.
-
-    Example
-    -------
-    >>> folder = getfixture("tmp_path")
-    >>> (folder / "results" / "export").mkdir(parents=True)
-    >>> nearest_folder(folder / "resutls" / "exprot") == str(folder / "results" / "export")
-    True
-    """
-    found, corrected = Path(), False
-    for part in Path(path).parts:
-        if not _is_folder(found / part):
-            try:
-                names = [entry.name for entry in os.scandir(found) if entry.is_dir()]
-            except OSError:
-                break
-            near = difflib.get_close_matches(part[:255], names, n=1, cutoff=_SIMILARITY)
-            if not near:
-                break
-            part, corrected = near[0], True
-        found = found / part
-    return str(found) if corrected else None
-
-
-def _is_folder(path: str | Path) -> bool:
-    try:
-        return Path(path).is_dir()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _fetch_model(

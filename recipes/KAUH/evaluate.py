@@ -14,6 +14,7 @@ import typer
 from lung_srad_plugin.cli.datasets import Mixed, prepare_kauh
 from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.main import CONTEXT, main
+from lung_srad_plugin.cli.options import TrustCode
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
 
@@ -26,6 +27,7 @@ def evaluate_kauh(
     mixed: Mixed,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
+    trust_code: TrustCode = False,
 ):
     """Evaluate a model on the KAUH recordings."""
     prepared = prepare_kauh(data_folder, output, mixed)
@@ -37,6 +39,7 @@ def evaluate_kauh(
         windows=True,
         batch_size=batch_size,
         device=device,
+        trust_code=trust_code,
     )
 
 

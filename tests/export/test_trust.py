@@ -8,13 +8,17 @@ import shutil
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 import lung_srad_plugin
 from lung_srad_plugin import LungSRADError
+from lung_srad_plugin.cli.main import main
+from lung_srad_plugin.datasets.manifests import write_manifest
 from lung_srad_plugin.export.allowed_callables import MODEL_CALLABLES, MODEL_RULES
 from lung_srad_plugin.export.stored_model import read_model
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
@@ -112,6 +116,67 @@ def test_only_an_explicit_word_of_trust_runs_what_a_folder_calls(folder, tmp_pat
     assert not trace.exists()
     LungSoundClassifier.from_hparams(source=folder, run_opts={"device": "cpu"}, trust_code=True)
     assert trace.is_dir()
+
+
+@pytest.fixture
+def foreign(folder, tmp_path):
+    """A model folder that calls what no export writes, and the folder that this call would make."""
+    trace = tmp_path / "trace"
+    write_yaml(folder, (folder / "hyperparams.yaml").read_text() + f"extra: !apply:os.mkdir [{trace}]\n")
+    return folder, trace
+
+
+@pytest.fixture
+def cycles(tmp_path):
+    """A manifest of two recordings."""
+    rows = []
+    for index, label in enumerate(("normal", "crackle")):
+        path = tmp_path / f"{label}.wav"
+        soundfile.write(path, np.random.default_rng(index).normal(0, 0.1, 16000), 8000)
+        times = {"duration": 2.0, "wav": str(path), "start": 0.0, "stop": 2.0}
+        rows.append({"ID": label, **times, "label": label, "patient": label})
+    write_manifest(tmp_path / "cycles.csv", rows)
+    return tmp_path / "cycles.csv"
+
+
+def run_command(*arguments):
+    """Return the exit code of a command of lung-srad."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return ended.value.code or 0
+
+
+def test_every_command_that_loads_a_model_wants_the_word_of_trust(foreign, cycles, tmp_path, capsys):
+    folder, trace = foreign
+    commands = {
+        "classify": (cycles.with_name("normal.wav"), "--model", folder, "--device", "cpu"),
+        "evaluate": (folder, cycles, "--output", tmp_path / "report", "--resamples", 10, "--device", "cpu"),
+    }
+    for name, arguments in commands.items():
+        assert run_command(name, *arguments) == 2
+        error = capsys.readouterr().err
+        assert "!apply:os.mkdir is not allowed" in error and "--trust-code" in error and not trace.exists()
+        assert run_command(name, *arguments, "--trust-code") == 0
+        trace.rmdir()
+
+
+def test_a_run_is_exported_on_the_word_of_trust(run_folder, tmp_path, capsys):
+    run = shutil.copytree(run_folder, tmp_path / "run")
+    path = run / "hyperparams.yaml"
+    path.write_text(path.read_text().replace("kind: audioset", "kind: !apply:str [audioset]"))
+    assert run_command("export", run, tmp_path / "model") == 2
+    assert "!apply:str is not allowed" in capsys.readouterr().err and not (tmp_path / "model").exists()
+    path.write_text(path.read_text().replace("!apply:str [audioset]", "!apply:str.lower [AUDIOSET]"))
+    assert run_command("export", run, tmp_path / "model", "--trust-code") == 0
+    with pytest.raises(LungSRADError, match=r"!apply:str\.lower is not allowed"):
+        read_model(tmp_path / "model")
+    assert read_model(tmp_path / "model", trust_code=True).modules["mean_var_norm"].kind == "audioset"
+
+
+def test_info_builds_nothing(foreign, capsys):
+    folder, trace = foreign
+    assert run_command("info", folder) == 0
+    assert "Not a medical device" in capsys.readouterr().out and not trace.exists()
 
 
 def test_overrides_are_held_to_the_same_rule(folder, tmp_path):

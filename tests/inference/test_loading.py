@@ -17,7 +17,7 @@ from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource
 from lung_srad_plugin import LungSRADError
 from lung_srad_plugin.inference import loading
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
-from lung_srad_plugin.inference.loading import load_model, locate, nearest_folder
+from lung_srad_plugin.inference.loading import load_model, locate
 
 
 @pytest.fixture
@@ -194,16 +194,6 @@ def test_a_mistyped_folder_is_not_taken_for_a_hub_id(hub, tmp_path, monkeypatch)
 def test_the_home_folder_is_known(model_folder, monkeypatch):
     monkeypatch.setenv("HOME", str(model_folder.parent))
     assert load_model("~/model").config.experiment == "tiny"
-
-
-def test_the_nearest_folder_is_the_most_alike_at_each_step(tmp_path):
-    for name in ("results/demo/run", "results/other", "recordings"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "resultsfile").touch()
-    assert nearest_folder(tmp_path / "result" / "dmo" / "run") == str(tmp_path / "results/demo/run")
-    assert nearest_folder(tmp_path / "resultsfile") == str(tmp_path / "results")
-    assert nearest_folder(tmp_path / "nothing like it") is None
-    assert nearest_folder(tmp_path / "results" / "nothing") is None
 
 
 # ---- web addresses ----
