@@ -37,6 +37,7 @@ setup(
         "pydantic>=2",
         "lazy-loader>=0.4",
         "huggingface_hub",
+        "filelock",
         "numpy",
         "numba>=0.61",
         "soundfile",

@@ -90,14 +90,15 @@ def results():
     """Results as a run writes them, with numbers to be found again in the card."""
     scores = {"specificity": 61.5, "sensitivity": 41.25, "score": 51.375}
     both = {"cycles": 759, "4class": scores, "2class": {key: value + 10 for key, value in scores.items()}}
+    confusion = [[324, 203, 0, 0], [53, 35, 0, 0], [80, 0, 31, 0], [23, 0, 3, 7]]
     recall = {"normal": 61.5, "crackle": 40.0, "wheeze": 30.0, "both": 20.0}
     return {
         "experiment": "tiny",
         "labels": list(CLASSES),
         "protocol": {"split": "official", "valid": "patients", "selection": {"valid": "best on valid", "last": "last"}},
         "selected": {
-            "valid": {"epoch": 1, **both, "recall": recall},
-            "last": {"epoch": 2, **both, "recall": recall},
+            "valid": {"epoch": 1, **both, "recall": recall, "confusion": confusion},
+            "last": {"epoch": 2, **both, "recall": recall, "confusion": confusion},
         },
         "seed": 1,
         "data_folder": "somewhere/ICBHI",

@@ -1,0 +1,151 @@
+"""The output folder of a training run: the names of its files, its settings, results and checkpoints."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.runs.experiment import experiment_settings
+from lung_srad_plugin.runs.record import RunResults, read_results
+from lung_srad_plugin.runs.selection import RULES, EpochSelection
+from lung_srad_plugin.utils.files import refuse_foreign_files
+
+if TYPE_CHECKING:
+    from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
+
+SETTINGS_HEADER = "# Generated "
+"""How SpeechBrain begins the settings of a run."""
+
+COMPLETE = "whole"
+"""Name of the file that is saved last in a checkpoint; where it is, the others are complete."""
+
+
+class RunFolder:
+    """A run's output folder, which need not exist yet; nothing else spells the names of its files.
+
+    Arguments
+    ---------
+    path : str or Path
+
+    Example
+    -------
+    >>> run = RunFolder("results/lung_srad/1")
+    >>> run.predictions("test", "last").name
+    'predictions_test_last.csv'
+    >>> run.is_finished()
+    False
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.settings_file = self.path / "hyperparams.yaml"
+        self.results_file = self.path / "results.json"
+        self.results_text = self.path / "results.txt"
+        self.history_plot = self.path / "training.png"
+        self.train_log = self.path / "train_log.txt"
+        self.checkpoints = self.path / "save"
+        self.manifests = self.path / "manifests"
+        self.export = self.path / "export"
+        self.report = self.path / "report"
+        self.lock = self.path / ".running"
+        self.lock_owner = self.path / ".running.json"
+
+    def __str__(self):
+        return str(self.path)
+
+    def predictions(self, part: str, rule: str) -> Path:
+        """Return the file of the predictions on ``valid`` or ``test`` of the epoch that ``rule`` selects."""
+        return self.path / f"predictions_{part}_{rule}.csv"
+
+    def confusion_plot(self, rule: str) -> Path:
+        """Return the picture of the confusion counts of the epoch that ``rule`` selects."""
+        return self.path / f"confusion_{rule}.png"
+
+    def is_started(self) -> bool:
+        """Return whether a run has left a checkpoint here."""
+        return has_checkpoints(self.checkpoints)
+
+    def is_finished(self) -> bool:
+        """Return whether a run has left its settings and results here."""
+        return self.results_file.is_file() and self.settings_file.is_file()
+
+    def refuse_foreign_files(self) -> None:
+        """Refuse a folder in which a run would overwrite files that no run wrote."""
+        refuse_foreign_files([self.results_file, self.results_text])
+        if self.settings_file.is_file():
+            text = self.settings_file.read_text(encoding="utf-8", errors="replace")
+            if not text.startswith(SETTINGS_HEADER):
+                raise LungSRADError(
+                    f"{self.settings_file}: already there, and not written by a run; choose another output_folder, or "
+                    "move it away"
+                )
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the run, as of ``experiment_settings``."""
+        if not self.settings_file.is_file():
+            raise LungSRADError(f"{self.settings_file}: no such file; expected the output folder of a training run")
+        return experiment_settings(self.settings_file, {})
+
+    def results(self) -> RunResults:
+        """Return the results of the run; see ``read_results``."""
+        return read_results(self.results_file)
+
+    def find_checkpoint(self, rule: str) -> Path:
+        """Return the folder of the checkpoint that ``rule`` selects.
+
+        Raises
+        ------
+        LungSRADError
+            Where the rule is unknown or the run has no such checkpoint.
+        """
+        from speechbrain.utils.checkpoints import Checkpointer
+
+        if rule not in RULES:
+            raise LungSRADError(f"select={rule!r}; expected one of {', '.join(RULES)}")
+        selection = EpochSelection.of_settings(self.settings())
+        if not self.checkpoints.is_dir():
+            raise LungSRADError(f"{self.checkpoints}: no such folder; expected the checkpoints of a training run")
+        return find_checkpoint(Checkpointer(self.checkpoints), rule, selection).path
+
+
+def has_checkpoints(folder: str | Path) -> bool:
+    """Return whether a folder of checkpoints holds one, complete or not."""
+    return any(Path(folder).glob("CKPT*"))
+
+
+def is_complete(checkpoint: "Checkpoint") -> bool:
+    """Return whether all files of a checkpoint were written: a run may be killed while it saves one."""
+    return COMPLETE in checkpoint.paramfiles
+
+
+def rank_checkpoints(rule: str, selection: EpochSelection) -> "Callable[[Checkpoint], tuple]":
+    """Return the key by which SpeechBrain's ``Checkpointer`` sorts checkpoints: the selected one ranks highest."""
+    return lambda checkpoint: selection.rank(checkpoint.meta, rule)
+
+
+def find_checkpoint(checkpointer: "Checkpointer", rule: str, selection: EpochSelection) -> "Checkpoint":
+    """Return the complete checkpoint of the epoch that ``rule`` selects.
+
+    Arguments
+    ---------
+    checkpointer : speechbrain.utils.checkpoints.Checkpointer
+    rule : str
+        One of ``RULES``.
+    selection : EpochSelection
+
+    Raises
+    ------
+    LungSRADError
+        Where there is none.
+    """
+    found = checkpointer.find_checkpoint(
+        importance_key=rank_checkpoints(rule, selection),
+        ckpt_predicate=lambda checkpoint: is_complete(checkpoint) and selection.applies_to(checkpoint.meta, rule),
+    )
+    if found is None:
+        cure = "train with --report_test_selected True" if rule == "test" else "train first"
+        raise LungSRADError(
+            f"{checkpointer.checkpoints_dir}: no complete checkpoint of an epoch from which {rule!r} could select; "
+            f"{cure}, or name the folder of a finished run"
+        )
+    return found

@@ -1,0 +1,125 @@
+"""The rules that select epochs of a run: on validation cycles, the last one, or on test cycles."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RULES = ("valid", "last", "test")
+"""In the order in which results list them; the first is the main one."""
+
+METRICS = {"score": "Score", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC of abnormal"}
+"""What ``select_by`` may be, with its name in texts."""
+
+
+@dataclass(frozen=True)
+class EpochSelection:
+    """How a run selects its best epoch.
+
+    An epoch whose sensitivity is above ``min_sensitivity`` is better than any that is not: a model that calls every
+    cycle normal has a Score of 50 by definition. Between two such epochs, and between two that are not, the higher
+    ``select_by`` decides; of equal epochs the first is selected. So where no epoch reaches the minimum, the best of
+    them all is selected, and ``text`` says so.
+
+    Arguments
+    ---------
+    select_by : str
+        A key of ``METRICS``.
+    min_sensitivity : float or None
+        In percent, of the strict class as in the Score; None for no minimum.
+    first : bool
+        Whether the first of equal epochs is selected. Earlier versions selected the last.
+
+    Example
+    -------
+    >>> selection = EpochSelection()
+    >>> meta = {"epoch": 1, "valid_score": 50.0, "valid_sensitivity": 0.0}
+    >>> other = {"epoch": 2, "valid_score": 43.0, "valid_sensitivity": 21.0}
+    >>> max([meta, other], key=lambda meta: selection.rank(meta, "valid"))["epoch"]
+    2
+    """
+
+    select_by: str = "score"
+    min_sensitivity: float | None = 5.0
+    first: bool = True
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> "EpochSelection":
+        """Return the selection that the settings of a run ask for; without these keys, as earlier versions did."""
+        if "select_by" not in settings:
+            return cls(min_sensitivity=None, first=False)
+        return cls(settings["select_by"], settings["min_sensitivity"])
+
+    def rank(self, meta: Mapping[str, Any], rule: str) -> tuple:
+        """Return what sorts epochs: the selected one has the highest rank.
+
+        Arguments
+        ---------
+        meta : Mapping
+            Of an epoch's checkpoint: ``epoch`` and, as ``metrics_of_part`` names them, the metrics of ``rule``.
+        rule : str
+            One of ``RULES``.
+        """
+        if not self.applies_to(meta, rule):
+            return (-1, -math.inf, -math.inf)
+        if rule == "last":
+            return (1, meta["epoch"], 0)
+        return (
+            int(self.reaches_minimum(meta, rule)),
+            meta[f"{rule}_{self.select_by}"],
+            -meta["epoch"] if self.first else meta["epoch"],
+        )
+
+    def applies_to(self, meta: Mapping[str, Any], rule: str) -> bool:
+        """Return whether a checkpoint is one of a whole epoch that has what ``rule`` selects by."""
+        return "epoch" in meta and (rule == "last" or f"{rule}_{self.select_by}" in meta)
+
+    def reaches_minimum(self, meta: Mapping[str, Any], rule: str) -> bool:
+        """Return whether an epoch's sensitivity is above the minimum; always without a minimum and for ``last``."""
+        if rule == "last" or self.min_sensitivity is None:
+            return True
+        return meta[f"{rule}_sensitivity"] > self.min_sensitivity
+
+    def text(self, rule: str, valid_is_test: bool = False, reached: bool = True) -> str:
+        """Return the rule in the words that stand wherever its numbers do.
+
+        Arguments
+        ---------
+        rule : str
+            One of ``RULES``.
+        valid_is_test : bool
+            Whether the validation cycles are the test cycles.
+        reached : bool
+            Whether the selected epoch reaches the minimal sensitivity.
+
+        Example
+        -------
+        >>> EpochSelection().text("valid")
+        'first epoch with the best Score on the validation cycles among those with a sensitivity above 5 %'
+        >>> EpochSelection("auroc").text("valid", reached=False)
+        'first epoch with the best AUROC of abnormal on the validation cycles; NO epoch had a sensitivity above 5 %'
+        """
+        if rule == "last":
+            return "last epoch"
+        order = "first" if self.first else "last"
+        text = f"{order} epoch with the best {METRICS[self.select_by]} on the {NAMES[rule]} cycles"
+        if self.min_sensitivity is not None:
+            among = "among those with" if reached else "NO epoch had"
+            text += f"{' ' if reached else '; '}{among} a sensitivity above {self.min_sensitivity:g} %"
+        if rule == "valid" and valid_is_test:
+            return f"{text}; the validation cycles are the test cycles, as in the paper: the test set chose this epoch"
+        return f"{text} (optimistic: the test set chose it)" if rule == "test" else text
+
+
+NAMES = {"valid": "validation", "test": "test"}
+
+
+def metrics_of_part(part: str, stats: Mapping[str, Any]) -> dict[str, float]:
+    """Return what the checkpoint of an epoch keeps of its metrics on ``valid`` or ``test``, for ``rank``.
+
+    Example
+    -------
+    >>> metrics_of_part("valid", {"score": 60.0, "sensitivity": 40.0, "balanced_accuracy": 50.0, "auroc": 0.8})
+    {'valid_score': 60.0, 'valid_balanced_accuracy': 50.0, 'valid_auroc': 0.8, 'valid_sensitivity': 40.0}
+    """
+    return {f"{part}_{name}": stats[name] for name in (*METRICS, "sensitivity")}
