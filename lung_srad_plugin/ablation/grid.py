@@ -27,10 +27,10 @@ from lung_srad_plugin.runs.experiment import parse_keys
 
 # The figures of the published tables by where they stand in a run's results.
 FIGURES = {
-    "Sp": ("4class", "specificity"),
-    "Se": ("4class", "sensitivity"),
-    "Score": ("4class", "score"),
-    "2-class": ("2class", "score"),
+    "Sp": ("strict", "specificity"),
+    "Se": ("strict", "sensitivity"),
+    "Score": ("strict", "score"),
+    "2-class": ("any_abnormal", "score"),
 }
 # What a grid decides for each run; neither a row nor the command line may.
 OWN_KEYS = ("seed", "output_folder", "base")

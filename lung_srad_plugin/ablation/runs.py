@@ -11,11 +11,14 @@ from ruamel.yaml import YAML
 from lung_srad_plugin.ablation.grid import OWN_KEYS
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.experiment import describe_difference, experiment_settings, read_experiment
+from lung_srad_plugin.runs.record import RunResults
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings
 from lung_srad_plugin.utils.files import write_together
 
-# A run whose process ended well is marked: a kill may also come between the results and the export.
-RESULTS, SETTINGS, MARK, LOG = "results.json", "settings.json", "finished", "output.log"
+# What a grid adds to a run's folder. A run whose process ended well is marked: a kill may also come between the
+# results and the export.
+SETTINGS, MARK, LOG = "settings.json", "finished", "output.log"
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,17 @@ class Run:
         """Path of the hyperparameter file: ``lung-srad train`` with it repeats or resumes the run by hand."""
         return self.folder / f"{self.row}.yaml"
 
-    def results(self):
-        """Return what its ``results.json`` holds; None where it is not there, or was cut off by a kill."""
-        return _read_json(self.folder / RESULTS)
+    @property
+    def output(self) -> RunFolder:
+        """What the recipe leaves in the folder."""
+        return RunFolder(self.folder)
+
+    def results(self) -> RunResults | None:
+        """Return its results; None where they are missing or cannot be read."""
+        try:
+            return self.output.results()
+        except LungSRADError:
+            return None
 
     def is_finished(self):
         """Whether a grid saw it end well, and its results are there."""
@@ -125,7 +136,7 @@ def check_folders(runs):
     """
     problems = []
     for run in runs:
-        started = any((run.folder / "save").glob("CKPT*")) or (run.folder / RESULTS).exists()
+        started = run.output.is_started() or run.output.results_file.exists()
         if not started:
             continue
         found = _read_json(run.folder / SETTINGS)

@@ -15,7 +15,7 @@ from lung_srad_plugin.metrics.comparison import over_seeds, paired_difference
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
-from lung_srad_plugin.runs.results import RULES, predictions_name
+from lung_srad_plugin.runs.selection import RULES
 
 # What the figures are called in evaluation.
 METRIC_OF_FIGURE = {
@@ -63,10 +63,10 @@ def ablation_table(
         if run.is_finished():
             finished[run.row][run.seed] = run, run.results() or {}
     results = [result for by_seed in finished.values() for _, result in by_seed.values()]
-    rules = [rule for rule in RULES if results and all(rule in result["selected"] for result in results)]
+    rules = [rule for rule in RULES if results and all(rule in result.selected for result in results)]
     tables = {
         rule: {
-            name: [read_predictions(run.folder / predictions_name("test", rule)) for run, _ in by_seed.values()]
+            name: [read_predictions(run.output.predictions("test", rule)) for run, _ in by_seed.values()]
             for name, by_seed in finished.items()
         }
         for rule in rules
@@ -91,7 +91,7 @@ def ablation_table(
                 "runs": {str(run.seed): _describe(run) for run in runs if run.row == row.name},
                 "measured": {rule: _over_seeds(by_seed, rule) for rule in rules if by_seed},
                 "epochs": {
-                    rule: {str(seed): result["selected"][rule]["epoch"] for seed, (_, result) in by_seed.items()}
+                    rule: {str(seed): result.selected[rule].epoch for seed, (_, result) in by_seed.items()}
                     for rule in rules
                 },
                 "difference": difference,
@@ -119,7 +119,9 @@ def ablation_table(
 def _over_seeds(by_seed, rule):
     measured = {}
     for name, (task, part) in FIGURES.items():
-        values = {str(seed): result["selected"][rule][task][part] for seed, (_, result) in by_seed.items()}
+        values = {
+            str(seed): getattr(getattr(result.selected[rule], task), part) for seed, (_, result) in by_seed.items()
+        }
         summary = over_seeds(values)
         measured[name] = {
             "mean": summary.mean,
@@ -146,7 +148,7 @@ def _describe(run):
     return {
         "folder": str(run.folder),
         "finished": result is not None,
-        **({key: result[key] for key in ("commit", "seconds", "device")} if result else {}),
+        **({key: getattr(result, key) for key in ("commit", "seconds", "device")} if result else {}),
     }
 
 
@@ -154,20 +156,22 @@ def _selection(results, rules):
     """Return in words how each rule picked its epochs; refuse runs that mean different things by it."""
     selection = {}
     for rule in rules:
-        texts = sorted({result["protocol"]["selection"][rule] for result in results})
+        texts = sorted({result.protocol.selection[rule] for result in results})
         selection[rule] = texts[0] if len(texts) == 1 else f"differs from row to row: {'; or '.join(texts)}"
     return selection
 
 
 def _split(protocol):
     """Return a split in words, with its hash, or with those of the manifests where the split is the user's own."""
-    if protocol["split_sha256"] is not None:
-        return f"{protocol['split']}, SHA-256 {protocol['split_sha256']}"
-    return f"{protocol['split']}, SHA-256 " + ", ".join(f"{part} {value}" for part, value in protocol["sha256"].items())
+    if protocol.split_sha256 is not None:
+        return f"{protocol.split}, SHA-256 {protocol.split_sha256}"
+    return f"{protocol.split}, SHA-256 " + ", ".join(f"{part} {value}" for part, value in protocol.sha256.items())
 
 
 def _shared_patients(protocol):
-    return "; ".join(f"{pair}: {patients}" for pair, patients in patients_in_both(protocol).items() if patients)
+    return "; ".join(
+        f"{pair}: {patients}" for pair, patients in patients_in_both(protocol.as_dict()).items() if patients
+    )
 
 
 def _notes(grid, finished, results, test):
@@ -175,10 +179,10 @@ def _notes(grid, finished, results, test):
     missing = [f"{name} ({len(by_seed)})" for name, by_seed in finished.items() if len(by_seed) < len(grid.seeds)]
     if missing:
         notes.append(f"Not all of the {len(grid.seeds)} seeds are finished: {', '.join(missing)}.")
-    splits = sorted({_split(result["protocol"]) for result in results})
+    splits = sorted({_split(result.protocol) for result in results})
     if splits:
         notes.append(f"Split: {'; '.join(splits)}." + (" Rows of different splits do not compare." * (len(splits) > 1)))
-    shared = sorted({_shared_patients(result["protocol"]) for result in results} - {""})
+    shared = sorted({_shared_patients(result.protocol) for result in results} - {""})
     notes += [f"Patients in both {text}. What the models learned of them may help." for text in shared]
     if test is not None:
         notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
@@ -190,7 +194,7 @@ def _notes(grid, finished, results, test):
             notes.append(f"{test['patients']} patients are too few for the intervals to be trusted.")
     if grid.published_source:
         notes.append(f"Published: {grid.published_source}. Not measured here.")
-    commits = {result["commit"] for result in results}
+    commits = {result.commit for result in results}
     if len(commits) > 1:
         notes.append(f"The runs were made with {len(commits)} versions of the code: ablation.json has their commits.")
     return notes

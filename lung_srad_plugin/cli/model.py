@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.cli.options import TrustCode, choice
+from lung_srad_plugin.runs.selection import RULES
 from lung_srad_plugin.utils.text import printable, printable_lines, rich_text
-
-RULES = ("valid", "last", "test")
 
 
 def export(

@@ -22,7 +22,7 @@ from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import Source
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
-from lung_srad_plugin.runs.saved_settings import saved_settings
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
 from lung_srad_plugin.utils.progress import progress_bars
 
@@ -99,10 +99,7 @@ def evaluate_runs(
     for run in folders:
         if not is_run(run):
             raise LungSRADError(f"{run}: not the output folder of a finished training run; among several, each is one")
-    found = [
-        ExperimentRun(run, _load(run, options), saved_settings(run / "hyperparams.yaml", options.trust_code))
-        for run in folders
-    ]
+    found = [ExperimentRun(run, _load(run, options), RunFolder(run).settings(options.trust_code)) for run in folders]
     if are_folds(found):
         if options.manifest is not None:
             raise LungSRADError(
@@ -189,7 +186,7 @@ def _load(source: Path, options: EvaluationOptions) -> Source:
         given = {"--data-root": data_root, "--labels-map": labels_map, "--valid": valid, "--windows": windows}
         _refuse(source, "the test cycles of a run, which were classified when it was trained", given)
         return load_run(source)
-    model = source / "export" if is_run(source) else source
+    model = RunFolder(source).export if is_run(source) else source
     if manifest is None:
         raise LungSRADError(
             f"{source}: not the output folder of a finished training run nor a file of predictions; to evaluate a "

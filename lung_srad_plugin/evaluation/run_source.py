@@ -1,6 +1,5 @@
 """A training run as the source of an evaluation: what it predicted for its test cycles when it ended."""
 
-import json
 from pathlib import Path
 
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
@@ -9,14 +8,14 @@ from lung_srad_plugin.evaluation.sources import NO_VALIDATION, Selection, Source
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.validation_fit import nothing_fitted, read_validation_fit
-from lung_srad_plugin.runs.results import predictions_name
+from lung_srad_plugin.runs.run_folder import RunFolder
 
 VALID_IS_TEST = "the validation cycles were the test cycles, which nothing may be fitted on"
 
 
 def is_run(folder: str | Path) -> bool:
     """Return whether a folder is the output of a training run with results."""
-    return (Path(folder) / "results.json").is_file() and (Path(folder) / "hyperparams.yaml").is_file()
+    return RunFolder(folder).is_finished()
 
 
 def load_run(folder: str | Path) -> Source:
@@ -36,54 +35,48 @@ def load_run(folder: str | Path) -> Source:
     LungSRADError
         Where a file is missing, or the predictions do not give the scores of ``results.json``.
     """
-    folder = Path(folder)
-    results = _read_json(folder / "results.json")
-    protocol = results["protocol"]
+    run = RunFolder(folder)
+    results = run.results()
+    protocol = results.protocol
     selections = []
-    for rule, scores in results["selected"].items():
-        path = folder / predictions_name("test", rule)
+    for rule, scores in results.selected.items():
+        path = run.predictions("test", rule)
         if not path.is_file():
             raise LungSRADError(
                 f"{path}: no such file; it comes with every run of this version, so run the training command again "
                 "with --test_only"
             )
-        table = read_predictions(path, results["labels"])
-        if confusion_counts(table.targets, table.predicted, len(table.labels)).tolist() != scores["confusion"]:
+        table = read_predictions(path, results.labels)
+        if confusion_counts(table.targets, table.predicted, len(table.labels)).tolist() != scores.confusion:
             raise LungSRADError(
-                f"{path}: does not give the confusion counts of {folder / 'results.json'}, so they are not of one run; "
+                f"{path}: does not give the confusion counts of {run.results_file}, so they are not of one run; "
                 "run the training command again with --test_only"
             )
         selections.append(
             Selection(
                 rule,
-                protocol["selection"][rule],
-                scores["epoch"],
-                rule == "test" or (rule == "valid" and protocol["valid_is_test"]),
+                protocol.selection[rule],
+                scores.epoch,
+                rule == "test" or (rule == "valid" and protocol.valid_is_test),
                 table,
                 _fit_of(scores, protocol),
             )
         )
-    synthetic = trained_on_synthetic(results)
-    files = [folder / predictions_name("test", selection.rule) for selection in selections]
+    stored = results.as_dict()
+    synthetic = trained_on_synthetic(stored)
+    files = [run.predictions("test", selection.rule) for selection in selections]
     return Source(
-        name=results["experiment"],
-        data=f"test cycles of {Path(results['data_folder']).name}",
+        name=results.experiment,
+        data=f"test cycles of {Path(results.data_folder).name}",
         selections=selections,
-        protocol=protocol,
-        facts=select_facts(results) | {"predictions": sha256_by_name(files)},
+        protocol=protocol.as_dict(),
+        facts=select_facts(stored) | {"predictions": sha256_by_name(files)},
         trained_on_synthetic=synthetic,
         synthetic=synthetic,
     )
 
 
 def _fit_of(scores, protocol):
-    if scores.get("calibration") is None:  # version 0.1 stored no reason
-        return nothing_fitted(VALID_IS_TEST if protocol["valid_is_test"] else NO_VALIDATION)
-    return read_validation_fit(scores)
-
-
-def _read_json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LungSRADError(f"{path}: not valid JSON ({error}); evaluate the run again with --test_only") from None
+    if scores.calibration is None:  # version 0.1 stored no reason
+        return nothing_fitted(VALID_IS_TEST if protocol.valid_is_test else NO_VALIDATION)
+    return read_validation_fit(scores.as_dict())

@@ -27,6 +27,7 @@ from lung_srad_plugin.export.model_folder import (
 from lung_srad_plugin.export.run_model import build_run_model, dump_nodes, read_run_settings
 from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.utils.files import record_folder, refuse_foreign_content
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
@@ -54,9 +55,6 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
         classifier: !ref <classifier>
         label_encoder: !ref <label_encoder>
 """
-
-# Which checkpoint of a run, by the value that its meta data must have most of.
-SELECTIONS = {"valid": "valid_score", "last": "epoch", "test": "test_score"}
 
 TOLERANCE = 1e-5  # of log-probabilities, between the training modules and the exported folder
 
@@ -96,11 +94,10 @@ def export_run(run_folder, destination, select="valid", onnx=False, trust_code=F
     ...
     lung_srad_plugin.errors.LungSRADError: no/such/run/hyperparams.yaml: no such file; expected the output folder ...
     """
-    if select not in SELECTIONS:
-        raise LungSRADError(f"select={select!r}; expected one of {', '.join(SELECTIONS)}")
-    run_folder = Path(run_folder)
-    read_run_settings(run_folder / HYPERPARAMS, trust_code)
-    return export_checkpoint(run_folder, _find_checkpoint(run_folder, select), destination, select, onnx, trust_code)
+    run = RunFolder(run_folder)
+    read_run_settings(run.settings_file, trust_code)
+    checkpoint = run.find_checkpoint(select, trust_code)
+    return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code)
 
 
 def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=False, trust_code=False):
@@ -134,15 +131,15 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
         Where the run or the checkpoint lacks a part, the destination holds something else or cannot be written, or the
         written folder does not answer as the training modules do.
     """
-    run_folder, checkpoint, destination = Path(run_folder), Path(checkpoint), Path(destination)
-    settings = read_run_settings(run_folder / HYPERPARAMS, trust_code)
+    run, checkpoint, destination = RunFolder(run_folder), Path(checkpoint), Path(destination)
+    settings = read_run_settings(run.settings_file, trust_code)
     for name in WEIGHTS:
         if not (checkpoint / f"{name}.ckpt").is_file():
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
     _check_destination(destination)
-    model = build_run_model(settings, checkpoint, str(run_folder / HYPERPARAMS), trust_code)
+    model = build_run_model(settings, checkpoint, str(run.settings_file), trust_code)
     with _appearing(destination) as folder:
-        _write(folder, run_folder, settings, model, checkpoint, select)
+        _write(folder, run, settings, model, checkpoint, select)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
@@ -187,7 +184,7 @@ def verify_export(folder, modules, checkpoint):
         )
 
 
-def _write(folder, run_folder, settings, model, checkpoint, select):
+def _write(folder, run, settings, model, checkpoint, select):
     from safetensors.torch import save
 
     features = model.modules["compute_features"]
@@ -200,11 +197,11 @@ def _write(folder, run_folder, settings, model, checkpoint, select):
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
     header, wiring = HEADER.format(sample_rate=features.sample_rate), WIRING.format(classes=len(labels))
     (folder / HYPERPARAMS).write_text(header + dump_nodes(model.nodes) + wiring, encoding="utf-8")
-    results = _read_results(run_folder)
+    results = run.results().as_dict() if run.results_file.is_file() else None
     shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
     weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
     files = {name: file_sha256(folder / name) for name in sorted(weighty)}
-    experiment = results["experiment"] if results else run_folder.resolve().name
+    experiment = results["experiment"] if results else run.path.resolve().name
     epoch = _read_meta(checkpoint).get("epoch")
     config = {
         "format": FORMAT,
@@ -278,22 +275,6 @@ def _appearing(destination):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _find_checkpoint(run_folder, select):
-    from speechbrain.utils.checkpoints import Checkpointer
-
-    save = run_folder / "save"
-    if not save.is_dir():
-        raise LungSRADError(f"{save}: no such folder; expected the checkpoints of a training run")
-    key = SELECTIONS[select]
-    found = Checkpointer(save).find_checkpoint(
-        max_key=key, ckpt_predicate=lambda checkpoint: "whole" in checkpoint.paramfiles
-    )
-    if found is None:
-        cure = "; train with --report_test_selected True" if select == "test" else ""
-        raise LungSRADError(f"{save}: no complete checkpoint with {key}, by which {select!r} selects{cure}")
-    return found.path
-
-
 def _read_meta(checkpoint):
     try:
         # SpeechBrain writes a tag for the end of the epoch, which needs none of its code to read.
@@ -302,13 +283,3 @@ def _read_meta(checkpoint):
         return {}
     except (YAMLError, UnicodeDecodeError) as error:
         raise LungSRADError(f"{checkpoint / 'CKPT.yaml'}: not valid yaml; choose another checkpoint") from error
-
-
-def _read_results(run_folder):
-    path = run_folder / "results.json"
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise LungSRADError(f"{path}: not valid JSON ({error}); delete it, or evaluate the run again") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_config import ModelConfig, parse_config
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.utils.folders import is_folder, nearest_folder
 from lung_srad_plugin.utils.provenance import file_sha256
 
@@ -46,9 +47,10 @@ def read_config(folder: str | Path) -> ModelConfig:
         near = nearest_folder(folder)
         hint = f"; did you mean {near}?" if near else ""
         raise LungSRADError(f"{folder}: no such folder; expected a model that lung-srad export wrote{hint}")
-    if (folder / "save").is_dir() and not (folder / CONFIG).exists():
+    run = RunFolder(folder)
+    if run.checkpoints.is_dir() and not (folder / CONFIG).exists():
         raise LungSRADError(
-            f"{folder}: this is the output of a training run, not a model; use {folder / 'export'}, or export another "
+            f"{folder}: this is the output of a training run, not a model; use {run.export}, or export another "
             f"checkpoint with: lung-srad export {folder} FOLDER"
         )
     for name in NEEDED:

@@ -12,7 +12,10 @@ from lung_srad_plugin.runs.experiment import parse_value
 from lung_srad_plugin.utils.devices import check_device
 
 # Run options of SpeechBrain that are keys of the experiment too: the saved settings must state what was trained.
-SETTINGS_AND_OPTIONS = ("precision", "eval_precision", "max_grad_norm")
+SETTINGS_AND_OPTIONS = (
+    *("precision", "eval_precision", "max_grad_norm", "grad_accumulation_factor", "optimizer_step_limit"),
+    *("skip_nonfinite_grads", "remove_vector_weight_decay", "compile"),
+)
 
 _DEFAULTS = RunOptions().as_dict()
 _OPTIONS = {*(HELP_TEXTS.keys() & _DEFAULTS.keys()), "jit_module_keys", "compile_module_keys"}

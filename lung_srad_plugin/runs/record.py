@@ -85,6 +85,7 @@ class RunResults(_Record):
     selected: dict[str, SelectedScores]
     seed: int
     data_folder: str
+    synthetic: bool | None = None
     pretrained: dict[str, Any] | None = None
     parameters: int
     device: str

@@ -1,12 +1,12 @@
 """The output folder of a training run: the names of its files, its settings, results and checkpoints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.runs.experiment import experiment_settings
 from lung_srad_plugin.runs.record import RunResults, read_results
+from lung_srad_plugin.runs.saved_settings import saved_settings
 from lung_srad_plugin.runs.selection import RULES, EpochSelection
 from lung_srad_plugin.utils.files import refuse_foreign_files
 
@@ -70,28 +70,33 @@ class RunFolder:
         return self.results_file.is_file() and self.settings_file.is_file()
 
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder in which a run would overwrite files that no run wrote."""
-        refuse_foreign_files([self.results_file, self.results_text])
+        """Refuse a folder in which a run would overwrite files that no run wrote.
+
+        Where the settings begin as SpeechBrain begins those of a run, the folder is a run's, of whatever version.
+        """
         if self.settings_file.is_file():
             text = self.settings_file.read_text(encoding="utf-8", errors="replace")
-            if not text.startswith(SETTINGS_HEADER):
-                raise LungSRADError(
-                    f"{self.settings_file}: already there, and not written by a run; choose another output_folder, or "
-                    "move it away"
-                )
+            if text.startswith(SETTINGS_HEADER):
+                return
+        refuse_foreign_files([self.settings_file, self.results_file, self.results_text])
 
-    def settings(self) -> dict[str, Any]:
-        """Return the settings of the run, as of ``experiment_settings``."""
-        if not self.settings_file.is_file():
-            raise LungSRADError(f"{self.settings_file}: no such file; expected the output folder of a training run")
-        return experiment_settings(self.settings_file, {})
+    def settings(self, trust_code: bool = False, asked: Iterable[str] = ()) -> dict[str, Any]:
+        """Return the settings of the run; see ``saved_settings``."""
+        return saved_settings(self.settings_file, trust_code, asked)
 
     def results(self) -> RunResults:
         """Return the results of the run; see ``read_results``."""
         return read_results(self.results_file)
 
-    def find_checkpoint(self, rule: str) -> Path:
+    def find_checkpoint(self, rule: str, trust_code: bool = False) -> Path:
         """Return the folder of the checkpoint that ``rule`` selects.
+
+        Arguments
+        ---------
+        rule : str
+            One of ``RULES``.
+        trust_code : bool
+            As for ``saved_settings``, from which the way to select is read.
 
         Raises
         ------
@@ -102,7 +107,7 @@ class RunFolder:
 
         if rule not in RULES:
             raise LungSRADError(f"select={rule!r}; expected one of {', '.join(RULES)}")
-        selection = EpochSelection.of_settings(self.settings())
+        selection = EpochSelection.of_settings(self.settings(trust_code))
         if not self.checkpoints.is_dir():
             raise LungSRADError(f"{self.checkpoints}: no such folder; expected the checkpoints of a training run")
         return find_checkpoint(Checkpointer(self.checkpoints), rule, selection).path

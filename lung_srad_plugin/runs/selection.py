@@ -8,6 +8,9 @@ from typing import Any
 RULES = ("valid", "last", "test")
 """In the order in which results list them; the first is the main one."""
 
+TRAINING_VERSION = 2
+"""Of how a run orders its cycles and selects its epochs. 1 is version 0.1's way, which a run begun by it keeps."""
+
 METRICS = {"score": "Score", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC of abnormal"}
 """What ``select_by`` may be, with its name in texts."""
 
@@ -28,7 +31,7 @@ class EpochSelection:
     min_sensitivity : float or None
         In percent, of the strict class as in the Score; None for no minimum.
     first : bool
-        Whether the first of equal epochs is selected. Earlier versions selected the last.
+        Whether the first of equal epochs is selected. Version 0.1 selected the last.
 
     Example
     -------
@@ -45,10 +48,12 @@ class EpochSelection:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> "EpochSelection":
-        """Return the selection that the settings of a run ask for; without these keys, as earlier versions did."""
-        if "select_by" not in settings:
-            return cls(min_sensitivity=None, first=False)
-        return cls(settings["select_by"], settings["min_sensitivity"])
+        """Return the selection that the settings of a run ask for; version 0.1 had none of these keys."""
+        return cls(
+            settings.get("select_by", "score"),
+            settings.get("min_sensitivity"),
+            first=settings.get("training_version", 1) >= TRAINING_VERSION,
+        )
 
     def rank(self, meta: Mapping[str, Any], rule: str) -> tuple:
         """Return what sorts epochs: the selected one has the highest rank.
@@ -65,7 +70,7 @@ class EpochSelection:
         if rule == "last":
             return (1, meta["epoch"], 0)
         return (
-            int(self.reaches_minimum(meta, rule)),
+            int(self.reaches_minimum(meta.get(f"{rule}_sensitivity", math.nan))),
             meta[f"{rule}_{self.select_by}"],
             -meta["epoch"] if self.first else meta["epoch"],
         )
@@ -74,11 +79,9 @@ class EpochSelection:
         """Return whether a checkpoint is one of a whole epoch that has what ``rule`` selects by."""
         return "epoch" in meta and (rule == "last" or f"{rule}_{self.select_by}" in meta)
 
-    def reaches_minimum(self, meta: Mapping[str, Any], rule: str) -> bool:
-        """Return whether an epoch's sensitivity is above the minimum; always without a minimum and for ``last``."""
-        if rule == "last" or self.min_sensitivity is None:
-            return True
-        return meta[f"{rule}_sensitivity"] > self.min_sensitivity
+    def reaches_minimum(self, sensitivity: float) -> bool:
+        """Return whether a sensitivity is above the minimum; without a minimum each is."""
+        return self.min_sensitivity is None or sensitivity > self.min_sensitivity
 
     def text(self, rule: str, valid_is_test: bool = False, reached: bool = True) -> str:
         """Return the rule in the words that stand wherever its numbers do.
@@ -102,7 +105,7 @@ class EpochSelection:
         if rule == "last":
             return "last epoch"
         order = "first" if self.first else "last"
-        text = f"{order} epoch with the best {METRICS[self.select_by]} on the {NAMES[rule]} cycles"
+        text = f"{order} epoch with the best {METRICS[self.select_by]} on the {_PARTS[rule]} cycles"
         if self.min_sensitivity is not None:
             among = "among those with" if reached else "NO epoch had"
             text += f"{' ' if reached else '; '}{among} a sensitivity above {self.min_sensitivity:g} %"
@@ -111,7 +114,7 @@ class EpochSelection:
         return f"{text} (optimistic: the test set chose it)" if rule == "test" else text
 
 
-NAMES = {"valid": "validation", "test": "test"}
+_PARTS = {"valid": "validation", "test": "test"}
 
 
 def metrics_of_part(part: str, stats: Mapping[str, Any]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The typed schema of an experiment's settings: every key, its type and its range, checked before any work starts."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.nn.gaussian import PADDINGS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
+from lung_srad_plugin.runs.selection import METRICS, TRAINING_VERSION
 from lung_srad_plugin.scan.dispatch import BACKENDS
 
 PRECISIONS = ("fp32", "bf16", "fp16")
@@ -161,6 +162,13 @@ class Settings(BaseModel):
     max_grad_norm: Annotated[float, Field(gt=0, description="a number above 0, .inf for no clipping")]
     precision: Annotated[str, _one_of(PRECISIONS)]
     eval_precision: Annotated[str, _one_of(PRECISIONS)]
+    training_version: Annotated[int, Field(ge=1, le=TRAINING_VERSION, description="1 or 2")] = 1
+    processes: Annotated[int, Field(ge=1, description="a whole number from 1, which torchrun sets")] = 1
+    grad_accumulation_factor: Count = 1
+    optimizer_step_limit: Annotated[int | None, Field(ge=1, description="a whole number from 1, or null")] = None
+    skip_nonfinite_grads: Switch = False
+    remove_vector_weight_decay: Switch = False
+    compile: Switch = False
     num_workers: Annotated[
         int, Field(ge=0, le=MAX_WORKERS, description=f"a whole number from 0 to {MAX_WORKERS}, 8 for each core here")
     ]
@@ -168,6 +176,10 @@ class Settings(BaseModel):
     valid_loader_kwargs: LoaderOptions
     test_loader_kwargs: LoaderOptions
 
+    select_by: Annotated[str, _one_of(METRICS)] = "score"
+    min_sensitivity: Annotated[
+        float | None, _finite(0, 100, below=True, description="percent from 0 to below 100, or null for no minimum")
+    ] = None
     report_test_selected: Switch
     report_train: Switch
     modules: Annotated[dict[str, Built], Field(min_length=1, description="the modules to train, each built by a tag")]
@@ -186,7 +198,7 @@ class Settings(BaseModel):
         return self
 
 
-def fill_defaults(hparams: dict[str, Any]) -> None:
+def fill_defaults(hparams: MutableMapping[str, Any]) -> None:
     """Add the keys that runs of version 0.1 do not have, with the values that they were trained with.
 
     Example

@@ -1,6 +1,5 @@
 """The training loop: SpeechBrain's, with the hooks that Lung-SRAD fills in."""
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,26 +12,14 @@ from torch.nn.functional import nll_loss
 from torch.nn.parallel import DistributedDataParallel
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.nn.distillation import distillation_loss
 from lung_srad_plugin.nn.patch_mix import AXES, draw_patch_mix
-from lung_srad_plugin.training.distributed import true_in_all_processes
+from lung_srad_plugin.runs.run_folder import COMPLETE, find_checkpoint, is_complete, rank_checkpoints
+from lung_srad_plugin.runs.selection import EpochSelection, metrics_of_part
+from lung_srad_plugin.training.distributed import gather_from_processes, true_in_all_processes
+from lung_srad_plugin.training.predictions import Predictions, check_finite
 from lung_srad_plugin.training.sampler import EpochSampler
-from lung_srad_plugin.training.state import TrainingState, epoch_scores
-
-
-@dataclass
-class Predictions:
-    """What the model said of each cycle, in order of ID: ``ids`` (N), ``targets`` (N), ``log_probs`` (N, C)."""
-
-    ids: list
-    targets: np.ndarray
-    log_probs: np.ndarray
-
-    @property
-    def classes(self):
-        """The most probable class of each cycle, (N)."""
-        return self.log_probs.argmax(axis=1)
+from lung_srad_plugin.training.state import TrainingState, prediction_stats
 
 
 class LungSoundBrain(sb.Brain):
@@ -41,8 +28,8 @@ class LungSoundBrain(sb.Brain):
     ``modules`` holds ``mean_var_norm``, ``augment`` and ``model`` (a ``LungSoundModel``). ``hparams`` holds
     ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis' contrastive loss; an axis of
     weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``, ``labels``,
-    ``class_weights`` (C), ``seed``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and
-    ``target``.
+    ``class_weights`` (C), ``seed``, ``training_version``, ``select_by``, ``min_sensitivity``, ``train_logger`` and
+    ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``.
 
     Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
     takes the steps that an uninterrupted one takes.
@@ -63,6 +50,7 @@ class LungSoundBrain(sb.Brain):
         if projector is not None and not self.alphas:
             # Left out of the graph, it must not wait for gradients in distributed training.
             projector.requires_grad_(False)
+        self.selection = EpochSelection.of_settings(vars(self.hparams))
         self.state = TrainingState(self.hparams.labels)
         self.checkpointer.add_recoverable("state", self.state)
         self.test_set = None
@@ -155,22 +143,26 @@ class LungSoundBrain(sb.Brain):
         """Gather and score the predictions; after validation, log the epoch and save a checkpoint."""
         if stage is sb.Stage.TRAIN:
             self.train_stats = self.state.summary()
+            self.state.reset()
             return
         if stage is not sb.Stage.VALID:
             self.predictions = self._gather("test")
             return
         self._check_weights()
         self.predictions = self._gather(f"epoch {epoch}, validation")
+        labels = self.hparams.labels
         entry = {
             "epoch": epoch,
             "lr": self.lr,
             "train": self.train_stats,
-            "valid": self._stats(self.predictions),
+            "valid": prediction_stats(self.predictions, labels),
         }
-        meta = {"epoch": epoch, "valid_score": entry["valid"]["score"]}
+        meta = {"epoch": epoch, **metrics_of_part("valid", entry["valid"])}
+        rules = ["valid"]
         if self.hparams.report_test_selected:
-            entry["test"] = self._stats(self.predict(self.test_set))
-            meta["test_score"] = entry["test"]["score"]
+            entry["test"] = prediction_stats(self.predict(self.test_set), labels)
+            meta |= metrics_of_part("test", entry["test"])
+            rules.append("test")
         self.state.history.append(entry)
         self.state.reset()
         self.hparams.train_logger.log_stats(
@@ -180,21 +172,14 @@ class LungSoundBrain(sb.Brain):
             test_stats=_flat(entry["test"]) if "test" in entry else None,
         )
         self.checkpointer.save_and_keep_only(
-            meta=meta, num_to_keep=1, max_keys=[key for key in meta if key.endswith("_score")]
+            meta=meta,
+            num_to_keep=1,
+            importance_keys=[rank_checkpoints(rule, self.selection) for rule in rules],
         )
-
-    def _stats(self, predictions):
-        loss = nll_loss(torch.from_numpy(predictions.log_probs), torch.from_numpy(predictions.targets))
-        confusion = confusion_counts(predictions.targets, predictions.classes, len(self.hparams.labels))
-        return {"cross_entropy": float(loss), **epoch_scores(confusion, self.hparams.labels)}
 
     def _gather(self, stage):
         """Join the batches of all processes, in the order of the IDs; ``stage`` names them in an error."""
-        batches = self._batches
-        if torch.distributed.is_initialized():
-            shares = [None] * torch.distributed.get_world_size()
-            torch.distributed.all_gather_object(shares, batches)
-            batches = [batch for share in shares for batch in share]
+        batches = [batch for share in gather_from_processes(self._batches) for batch in share]
         ids = [name for batch in batches for name in batch[0]]
         order = sorted(range(len(ids)), key=ids.__getitem__)
         predictions = Predictions(
@@ -219,6 +204,7 @@ class LungSoundBrain(sb.Brain):
     def _save_intra_epoch_ckpt(self):
         """Save within an epoch, as ``--ckpt_interval_steps`` asks, once the weights are known to be finite."""
         self._check_weights()
+        self.state.collect()
         super()._save_intra_epoch_ckpt()
 
     def on_fit_start(self):
@@ -226,28 +212,31 @@ class LungSoundBrain(sb.Brain):
         self._compile()
         self._wrap_distributed()
         self.init_optimizers()
-        # Saved after all else: where its file is, the files before it are whole. A run may be killed while it saves.
-        self.checkpointer.add_recoverable("whole", _Whole())
-        self.checkpointer.recover_if_possible(ckpt_predicate=_is_whole)
+        # Saved last: where its file is, the others are complete. A run may be killed while it saves.
+        self.checkpointer.add_recoverable(COMPLETE, _Complete())
+        self.checkpointer.recover_if_possible(ckpt_predicate=is_complete)
+        if self._optimizer_step_limit_exceeded:
+            # SpeechBrain would take one more epoch, without a step, each time that the command is given again.
+            self.hparams.epoch_counter.current = self.hparams.epoch_counter.limit
 
-    def find_checkpoint(self, max_key):
-        """Return the whole checkpoint with the highest ``max_key``; refuse to go on without one."""
-        checkpoint = self.checkpointer.find_checkpoint(max_key=max_key, ckpt_predicate=_is_whole)
-        if checkpoint is None:
-            raise LungSRADError(
-                f"{self.checkpointer.checkpoints_dir}: no checkpoint with a {max_key} to evaluate; train first, or "
-                "point output_folder at the folder of a finished run"
-            )
-        return checkpoint
+    def find_checkpoint(self, rule):
+        """Return the complete checkpoint that a rule of ``RULES`` selects; refuse where there is none."""
+        return find_checkpoint(self.checkpointer, rule, self.selection)
+
+    def load_epoch(self, rule):
+        """Load the weights and the history of the epoch that a rule selects; return the epoch."""
+        checkpoint = self.find_checkpoint(rule)
+        self.checkpointer.load_checkpoint(checkpoint)
+        return checkpoint.meta["epoch"]
 
     def on_evaluate_start(self, max_key=None, min_key=None):
-        """Load the checkpoint with the highest ``max_key``."""
-        self.checkpointer.load_checkpoint(self.find_checkpoint(max_key))
+        """Load the epoch that ``max_key``, a rule of ``RULES``, selects: by default the one for ``valid``."""
+        self.load_epoch(max_key or "valid")
 
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
         """Shuffle training by (seed, epoch); share validation and test among the processes, each cycle once."""
         if stage is sb.Stage.TRAIN:
-            self.train_sampler = EpochSampler(len(dataset), seed=self.hparams.seed)
+            self.train_sampler = EpochSampler(len(dataset), self.hparams.seed, self.hparams.training_version)
             loader_kwargs = {**loader_kwargs, "sampler": self.train_sampler}
         elif self.distributed_launch:
             world = torch.distributed.get_world_size()
@@ -264,28 +253,6 @@ class LungSoundBrain(sb.Brain):
                 self.modules[name] = wrap(module)
 
 
-def check_finite(predictions, stage):
-    """Refuse outputs that are not finite: NaN would count as the first class, normal.
-
-    Arguments
-    ---------
-    predictions : Predictions
-    stage : str
-        What was computed, for the message.
-
-    Raises
-    ------
-    LungSRADError
-        Naming the first such cycle.
-    """
-    wrong = np.flatnonzero(~np.isfinite(predictions.log_probs).all(axis=1))
-    if wrong.size:
-        raise LungSRADError(
-            f"{stage}: {wrong.size} of {len(predictions.ids)} outputs of the model are not finite, the first for cycle "
-            f"{predictions.ids[wrong[0]]}; lower lr where training diverged, or compute with eval_precision fp32"
-        )
-
-
 def _flat(stats):
     """Return the numbers of ``stats`` that fit in one line of the log."""
     return {
@@ -295,8 +262,8 @@ def _flat(stats):
 
 
 @register_checkpoint_hooks
-class _Whole:
-    """A mark in a checkpoint that all before it was written."""
+class _Complete:
+    """The last file of a checkpoint."""
 
     @mark_as_saver
     def save(self, path):
@@ -306,7 +273,3 @@ class _Whole:
     @mark_as_loader
     def load(self, path, end_of_epoch):
         del path, end_of_epoch
-
-
-def _is_whole(checkpoint):
-    return "whole" in checkpoint.paramfiles

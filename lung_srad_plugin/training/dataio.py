@@ -1,10 +1,129 @@
-"""Manifests to SpeechBrain data sets."""
+"""The data of a run: manifests prepared and checked, features cached, SpeechBrain data sets."""
 
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
 from speechbrain.dataio.dataset import DynamicItemDataset
+from speechbrain.dataio.encoder import CategoricalEncoder
 from speechbrain.utils.data_pipeline import provides, takes
 
+from lung_srad_plugin.audio.feature_cache import FeatureCache
+from lung_srad_plugin.audio.floor import describe_floor
+from lung_srad_plugin.datasets.manifests import ManifestsSummary, validate_manifests
+from lung_srad_plugin.datasets.preparation import prepare_data_set
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.labels import make_label_encoder
+from lung_srad_plugin.nn.distillation import TeacherTable
+from lung_srad_plugin.nn.losses import class_weights
+from lung_srad_plugin.training.distributed import run_on_main
 
-def make_dataset(rows, feature_cache, label_encoder, teacher=None):
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The data of a run, ready to train on.
+
+    Arguments
+    ---------
+    split : dict
+        What results say of the split: ``split``, ``split_sha256`` and ``notes``.
+    manifests : ManifestsSummary
+    rows : dict of list of dict
+        The rows of the manifests by part.
+    datasets : dict of DynamicItemDataset
+        By part.
+    class_weights : torch.Tensor
+        (C,), of the cross-entropy.
+    """
+
+    split: dict[str, Any]
+    manifests: ManifestsSummary
+    rows: dict[str, list[dict[str, Any]]]
+    datasets: dict[str, DynamicItemDataset]
+    class_weights: torch.Tensor
+
+
+def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -> RunData:
+    """Prepare and check the manifests of a run, and compute the features of all its cycles.
+
+    Arguments
+    ---------
+    hparams : dict
+        The built experiment.
+    teacher : TeacherTable, optional
+        Whose embeddings the training cycles get; it is standardised by them.
+
+    Raises
+    ------
+    LungSRADError
+        Where the recordings or manifests are faulty, or cannot be trained on or scored.
+    """
+    split = split_data(hparams)
+    manifests = check_manifests(hparams)
+    rows = {part: getattr(manifests, part).rows for part in PARTS}
+    run_on_main(fill_cache, hparams["feature_cache"], rows)
+    if teacher is not None:
+        teacher.standardize(rows["train"])
+    label_encoder = make_label_encoder(hparams["labels"])
+    make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
+    counts = Counter(row["label"] for row in rows["train"])
+    return RunData(
+        split=split,
+        manifests=manifests,
+        rows=rows,
+        datasets={"train": make(rows["train"], teacher=teacher), **{part: make(rows[part]) for part in PARTS[1:]}},
+        class_weights=class_weights({label: counts[label] for label in hparams["labels"]}, hparams["class_weighting"]),
+    )
+
+
+def split_data(hparams: dict[str, Any]) -> dict[str, Any]:
+    """Write the manifests of the data set, unless the user brings manifests; return what results say of the split."""
+    if hparams["skip_prep"]:
+        return {"split": "own manifests", "split_sha256": None, "notes": []}
+    folder = Path(hparams["train_csv"]).parent
+    run_on_main(prepare_data_set, hparams, folder)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {"split": summary["protocol"], "split_sha256": summary["split"]["sha256"], "notes": summary["notes"]}
+
+
+def fill_cache(feature_cache: FeatureCache, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Compute the features of all parts before training, so that no epoch waits for them; print how empty they are."""
+    feature_cache.fill([row for part in rows.values() for row in part])
+    Console().print(describe_floor(feature_cache, rows["train"]), highlight=False, markup=False, soft_wrap=True)
+
+
+def check_manifests(hparams: dict[str, Any]) -> ManifestsSummary:
+    """Validate the three manifests together, and refuse what cannot be trained on or scored."""
+    train, valid, test = paths = [hparams[f"{part}_csv"] for part in PARTS]
+    summary = validate_manifests(train, valid, test, labels=hparams["labels"], data_root=hparams["data_folder"])
+    normal = hparams["labels"][0]
+    for part, path in zip(PARTS[1:], paths[1:], strict=True):
+        counts = getattr(summary, part).labels
+        if counts[normal] in (0, sum(counts.values())):
+            raise LungSRADError(f"{path}: needs {normal} and other cycles to be scored; it has {counts}")
+    needed = hparams["batch_size"] * hparams["processes"]
+    if len(summary.train.rows) < needed:
+        each = f" in each of {hparams['processes']} processes" if hparams["processes"] > 1 else ""
+        raise LungSRADError(
+            f"{paths[0]}: {len(summary.train.rows)} cycles make no batch of {hparams['batch_size']}{each}; lower "
+            "batch_size"
+        )
+    return summary
+
+
+def make_dataset(
+    rows: list[dict[str, Any]],
+    feature_cache: FeatureCache,
+    label_encoder: CategoricalEncoder,
+    teacher: TeacherTable | None = None,
+) -> DynamicItemDataset:
     """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (an index) of each cycle.
 
     Arguments
@@ -12,9 +131,9 @@ def make_dataset(rows, feature_cache, label_encoder, teacher=None):
     rows : list of dict
         Rows of a manifest with ``ID``, ``wav``, ``start``, ``stop`` and ``label``.
     feature_cache : FeatureCache
-        What turns a cycle into features.
+        Computes the features of a cycle, or reads them.
     label_encoder : CategoricalEncoder
-        What turns a label into an index.
+        Gives the index of a label.
     teacher : TeacherTable, optional
         Adds ``teacher`` (E,), its embedding of each cycle.
     """

@@ -1,11 +1,16 @@
-"""The group of processes that share a run: joined before the data is read, left before Python ends."""
+"""The processes that torchrun starts for one run: joining and leaving their group, and what they agree on."""
 
 import contextlib
 import gc
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import speechbrain as sb
 import torch
+from speechbrain.utils.distributed import if_main_process
+
+from lung_srad_plugin.errors import LungSRADError
 
 
 def join_process_group(run_opts):
@@ -34,6 +39,54 @@ def leave_process_group():
         torch.distributed.destroy_process_group()
 
 
+def count_processes() -> int:
+    """Return how many processes share the run; 1 where torchrun started none."""
+    return torch.distributed.get_world_size() if _has_group() else 1
+
+
+def gather_from_processes(value: Any) -> list:
+    """Return the value of each process, in the order of their ranks; only this one where there is no other.
+
+    Example
+    -------
+    >>> gather_from_processes(3)
+    [3]
+    """
+    if not _has_group():
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
+def run_on_main(function: Callable, *arguments: Any) -> None:
+    """Call a function in the main process while the others wait; its ``LungSRADError`` is raised in all of them.
+
+    Arguments
+    ---------
+    function : callable
+    arguments
+        Of the function.
+
+    Raises
+    ------
+    LungSRADError
+        What the function raised.
+    """
+    problem = None
+    if if_main_process():
+        try:
+            function(*arguments)
+        except LungSRADError as error:
+            problem = str(error)
+    if _has_group():
+        shared = [problem]
+        torch.distributed.broadcast_object_list(shared, src=0)
+        problem = shared[0]
+    if problem is not None:
+        raise LungSRADError(problem)
+
+
 def true_in_all_processes(value, device):
     """Return whether ``value`` is true in every process, so that all of them decide alike; there may be only one.
 
@@ -53,8 +106,12 @@ def true_in_all_processes(value, device):
     >>> true_in_all_processes(True, "cpu"), true_in_all_processes(False, "cpu")
     (True, False)
     """
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if not _has_group():
         return value
     flag = torch.tensor(int(value), device=device)
     torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MIN)
     return bool(flag)
+
+
+def _has_group():
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

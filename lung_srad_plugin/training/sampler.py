@@ -5,12 +5,15 @@ import hashlib
 import torch
 from torch.utils.data import Sampler
 
+from lung_srad_plugin.runs.selection import TRAINING_VERSION
 
-def epoch_order(size: int, seed: int, epoch: int) -> torch.Tensor:
+
+def epoch_order(size: int, seed: int, epoch: int, version: int = TRAINING_VERSION) -> torch.Tensor:
     """Return a permutation of ``size`` indices that depends on nothing but its arguments.
 
-    The generator is seeded with a hash of (seed, epoch). With their sum, as in SpeechBrain's sampler, the second epoch
-    of seed 1 would have the order of the first epoch of seed 2, and runs over seeds would share most of their orders.
+    The generator is seeded with a hash of (seed, epoch). With their sum, as in SpeechBrain's sampler and in version
+    0.1, the second epoch of seed 1 would have the order of the first epoch of seed 2, and runs over seeds would share
+    most of their orders.
 
     Arguments
     ---------
@@ -19,6 +22,8 @@ def epoch_order(size: int, seed: int, epoch: int) -> torch.Tensor:
     seed : int
         Of the run.
     epoch : int
+    version : int
+        ``training_version`` of the run: 1 takes the sum.
 
     Returns
     -------
@@ -32,7 +37,7 @@ def epoch_order(size: int, seed: int, epoch: int) -> torch.Tensor:
     """
     digest = hashlib.sha256(f"order of cycles, seed {seed}, epoch {epoch}".encode()).digest()
     generator = torch.Generator()
-    generator.manual_seed(int.from_bytes(digest[:8], "big", signed=True))
+    generator.manual_seed(seed + epoch if version == 1 else int.from_bytes(digest[:8], "big", signed=True))
     return torch.randperm(size, generator=generator)
 
 
@@ -43,7 +48,7 @@ class EpochSampler(Sampler):
     ---------
     size : int
         The number of cycles.
-    seed : int
+    seed, version : int
         Of the run.
 
     Example
@@ -54,9 +59,10 @@ class EpochSampler(Sampler):
     [0, 1, 2]
     """
 
-    def __init__(self, size: int, seed: int):
+    def __init__(self, size: int, seed: int, version: int = TRAINING_VERSION):
         self.size = size
         self.seed = seed
+        self.version = version
         self.epoch = 0
 
     def set_epoch(self, epoch: int):
@@ -64,7 +70,7 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self):
-        return iter(epoch_order(self.size, self.seed, self.epoch).tolist())
+        return iter(epoch_order(self.size, self.seed, self.epoch, self.version).tolist())
 
     def __len__(self):
         return self.size

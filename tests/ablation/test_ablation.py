@@ -34,7 +34,9 @@ from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.predictions_file import write_predictions
 from lung_srad_plugin.runs.command_line import read_overrides
 from lung_srad_plugin.runs.experiment import read_experiment
-from lung_srad_plugin.runs.results import RULES, predictions_name, score_predictions
+from lung_srad_plugin.runs.results import score_predictions
+from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.selection import EpochSelection
 from lung_srad_plugin.training.recipe import main
 
 Answers = namedtuple("Answers", "targets classes")
@@ -94,19 +96,31 @@ def answer(answers, seen=None):
 
 
 def write_run(run, classes):
-    scores = {"epoch": 7, **score_predictions(Answers(TARGETS, classes), CLASSES)}
+    scores = {"epoch": 7, **score_predictions(Answers(TARGETS, classes), CLASSES).as_dict()}
     protocol = {
-        "selection": {rule: RULES[rule] for rule in ("valid", "last")},
+        "selection": {rule: EpochSelection().text(rule) for rule in ("valid", "last")},
         "split": "official",
         "split_sha256": "5e8a",
         "patients_shared": {"train_valid": [], "train_test": ["156", "218"], "valid_test": []},
     }
-    results = {"selected": {"valid": scores, "last": scores}, "protocol": protocol, "commit": "c0ffee", "seconds": 1.0}
-    (run.folder / "results.json").write_text(json.dumps({**results, "device": "cpu"}), encoding="utf-8")
+    results = {
+        "experiment": run.row,
+        "labels": CLASSES,
+        "selected": {"valid": scores, "last": scores},
+        "protocol": protocol,
+        "seed": run.seed,
+        "data_folder": "somewhere/ICBHI",
+        "parameters": 1234,
+        "device": "cpu",
+        "precision": {"training": "fp32", "evaluation": "fp32"},
+        "commit": "c0ffee",
+        "seconds": 1.0,
+    }
+    run.output.results_file.write_text(json.dumps(results), encoding="utf-8")
     names = [CLASSES[target] for target in TARGETS]
     table = make_table("wxyz", names, np.eye(4)[classes], CLASSES, {"patient": "aabb"})
     for rule in ("valid", "last"):
-        write_predictions(table, run.folder / predictions_name("test", rule))
+        write_predictions(table, run.output.predictions("test", rule))
 
 
 ANSWERS = {
@@ -466,7 +480,7 @@ def test_another_split_is_seen_by_its_hash(grid, tmp_path):
 
 def test_other_test_cycles_have_no_difference_and_say_so(grid, tmp_path):
     ablate(grid, tmp_path / "out", launch=answer(ANSWERS))
-    path = tmp_path / "out" / "other" / "2" / predictions_name("test", "last")
+    path = RunFolder(tmp_path / "out" / "other" / "2").predictions("test", "last")
     path.write_text(path.read_text(encoding="utf-8").replace("z,", "v,"), encoding="utf-8")
     assert ablate(grid, tmp_path / "out", launch=answer(ANSWERS)) == 0
     table = json.loads((tmp_path / "out" / "ablation.json").read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_metrics
-from lung_srad_plugin.runs.results import predictions_name
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.training.recipe import train
 
 FOLDS = 3
@@ -28,7 +28,7 @@ def folds(tmp_path_factory):
     synthesize_icbhi(data, patients=9, recordings=1, progress=False)
     runs = [folder / "runs" / str(fold) for fold in range(FOLDS)]
     for fold, run in enumerate(runs):
-        manifests = {f"{part}_csv": run / "manifests" / f"{part}.csv" for part in ("train", "valid", "test")}
+        manifests = {f"{part}_csv": RunFolder(run).manifests / f"{part}.csv" for part in ("train", "valid", "test")}
         own = {"skip_prep": False, "split": "kfold", "folds": FOLDS, "fold": fold, "number_of_epochs": 1, **manifests}
         train(toy_arguments(data, run, **own))
     return runs
@@ -37,7 +37,7 @@ def folds(tmp_path_factory):
 def copied(run, folder, old, new):
     """A copy of a run with another text in its settings."""
     shutil.copytree(run, folder)
-    path = folder / "hyperparams.yaml"
+    path = RunFolder(folder).settings_file
     text = path.read_text(encoding="utf-8")
     assert old in text
     path.write_text(text.replace(old, new), encoding="utf-8")
@@ -59,17 +59,17 @@ def test_every_cycle_is_answered_once_by_the_model_that_did_not_hear_its_patient
     answers = dict(zip(pooled.ids, pooled.probabilities.tolist(), strict=True))
     everything = {}
     for fold, run in enumerate(folds):
-        table = read_predictions(run / predictions_name("test", "valid"))
+        table = read_predictions(RunFolder(run).predictions("test", "valid"))
         for name, row in zip(table.ids, table.probabilities.tolist(), strict=True):
             assert answers[name] == row
             everything[name] = str(fold)
-        heard = {row["patient"] for row in read_manifest(run / "manifests" / "train.csv", "recordings")}
+        heard = {row["patient"] for row in read_manifest(RunFolder(run).manifests / "train.csv", "recordings")}
         assert heard.isdisjoint(table.patients())
     assert dict(zip(pooled.ids, pooled.column("fold"), strict=True)) == everything
     assert set(everything) == {
         row["ID"]
         for part in ("train", "valid", "test")
-        for row in read_manifest(folds[0] / "manifests" / f"{part}.csv", "recordings")
+        for row in read_manifest(RunFolder(folds[0]).manifests / f"{part}.csv", "recordings")
     }
 
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
@@ -109,6 +109,6 @@ def test_folds_of_other_seeds_are_refused(folds, tmp_path):
 
 
 def test_folds_classify_no_other_manifest(folds, tmp_path):
-    manifest = folds[0] / "manifests" / "test.csv"
+    manifest = RunFolder(folds[0]).manifests / "test.csv"
     told = refusal(folds, tmp_path / "out", manifest=manifest, data_root=folds[0].parents[1] / "data")
     assert f"{manifest}: the folds of a cross-validation classify their own test cycles" in told

@@ -22,7 +22,9 @@ from lung_srad_plugin.metrics.comparison import paired_difference
 from lung_srad_plugin.metrics.predictions import align
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_metrics
-from lung_srad_plugin.runs.results import RULES, predictions_name, score_predictions, write_run_predictions
+from lung_srad_plugin.runs.results import score_predictions, write_run_predictions
+from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.selection import EpochSelection
 from lung_srad_plugin.training.recipe import train
 
 Answers = namedtuple("Answers", "targets classes")
@@ -46,7 +48,8 @@ def write_run(folder, seed, settings="lr: 0.1", results=None, protocol=None):
     """Write what a training run leaves that a report needs."""
     folder.mkdir(parents=True)
     tables = {rule: {"test": answers_of(seed, rule)} for rule in ("valid", "last")}
-    write_run_predictions(tables, folder)
+    run = RunFolder(folder)
+    write_run_predictions(tables, run)
     told = {
         "experiment": "lung_srad",
         "labels": list(tables["valid"]["test"].labels),
@@ -57,25 +60,28 @@ def write_run(folder, seed, settings="lr: 0.1", results=None, protocol=None):
             "valid_is_test": False,
             "patients_shared": {"train_valid": [], "train_test": ["156", "218"], "valid_test": []},
             "notes": [],
-            "selection": {rule: RULES[rule] for rule in tables},
+            "selection": {rule: EpochSelection().text(rule) for rule in tables},
             **(protocol or {}),
         },
         "selected": {
             rule: {
                 "epoch": 10 * seed,
-                **score_predictions(Answers(part["test"].targets, part["test"].predicted), range(4)),
+                **score_predictions(Answers(part["test"].targets, part["test"].predicted), list("0123")).as_dict(),
             }
             for rule, part in tables.items()
         },
         "seed": seed,
         "data_folder": "somewhere/ICBHI",
         "pretrained": None,
+        "parameters": 1234,
+        "device": "cpu",
+        "precision": {"training": "fp32", "evaluation": "fp32"},
         "commit": "c0ffee",
         **(results or {}),
     }
-    (folder / "results.json").write_text(json.dumps(told), encoding="utf-8")
-    text = f"seed: {seed}\noutput_folder: {folder}\nsave_folder: !ref <output_folder>/save\n{settings}\n"
-    (folder / "hyperparams.yaml").write_text(text, encoding="utf-8")
+    run.results_file.write_text(json.dumps(told), encoding="utf-8")
+    text = f"seed: {seed}\noutput_folder: {folder}\nsave_folder: {folder}/save\n{settings}\n"
+    run.settings_file.write_text(text, encoding="utf-8")
     return folder
 
 
@@ -179,6 +185,7 @@ def test_a_browser_draws_it(written, tmp_path, width):
         ({"results": {"precision": {"training": "bf16"}}}, "precision training bf16; in "),
         ({"settings": "lr: 0.2"}, "2: lr 0.2, not 0.1 as in "),
         ({"settings": "lr: 0.1\nframes: 8"}, "2: frames 8, not absent as in "),
+        ({"settings": "lr: 0.1\nprocesses: 2"}, "2: processes 2, not absent as in "),
     ],
 )
 def test_runs_of_other_experiments_are_refused(runs, tmp_path, changes, message):
@@ -196,7 +203,7 @@ def test_what_is_no_second_seed_is_refused(runs, tmp_path):
     # Other cycles under the same hashes: an edited file.
     other = write_run(tmp_path / "2", 2)
     for rule in ("valid", "last"):
-        path = other / predictions_name("test", rule)
+        path = RunFolder(other).predictions("test", rule)
         path.write_text(path.read_text(encoding="utf-8").replace("c0007,", "c9999,"), encoding="utf-8")
     assert "no prediction for c0007" in refusal([runs[0], other], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -226,8 +233,8 @@ def test_trained_runs_on_the_command_line(tmp_path, capsys):
     assert "patients in train and test: none" in printed
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     for seed, folder in zip(("1", "2"), folders, strict=True):
-        scores = json.loads((folder / "results.json").read_text(encoding="utf-8"))["selected"]["valid"]
-        assert report["selections"][0]["measures"]["score_strict_class"]["values"][seed] == scores["4class"]["score"]
+        scores = RunFolder(folder).results().selected["valid"]
+        assert report["selections"][0]["measures"]["score_strict_class"]["values"][seed] == scores.strict.score
     again = tmp_path / "again"
     _command(
         "evaluate",
@@ -241,7 +248,7 @@ def test_trained_runs_on_the_command_line(tmp_path, capsys):
         "20",
     )
     for seed, folder in zip(("1", "2"), folders, strict=True):
-        tested = read_predictions(folder / predictions_name("test", "valid"))
+        tested = read_predictions(RunFolder(folder).predictions("test", "valid"))
         found = align(tested, read_predictions(again / f"predictions_seed_{seed}.csv"))
         np.testing.assert_allclose(found.probabilities, tested.probabilities, atol=1e-5)
     with pytest.raises(SystemExit) as stop:

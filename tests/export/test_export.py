@@ -68,7 +68,7 @@ def test_the_selected_checkpoint_is_exported(run_folder, tmp_path, select, epoch
 
 
 def test_a_selection_that_the_run_does_not_have_is_refused(run_folder, tmp_path):
-    with pytest.raises(LungSRADError, match=r"no complete checkpoint with test_score.*--report_test_selected"):
+    with pytest.raises(LungSRADError, match=r"of an epoch from which 'test' could select; .*--report_test_selected"):
         export_run(run_folder, tmp_path / "model", "test")
     with pytest.raises(LungSRADError, match="select='best'; expected one of valid, last, test"):
         export_run(run_folder, tmp_path / "model", "best")

@@ -27,7 +27,7 @@ def test_an_epoch_that_calls_everything_normal_does_not_win():
 def test_the_first_of_equal_epochs_wins():
     epochs = metas((20.0, 45.0), (30.0, 60.0), (40.0, 60.0), (10.0, 60.0))
     assert selected(EpochSelection(), epochs) == 2
-    # As earlier versions did.
+    # As in version 0.1.
     assert selected(EpochSelection.of_settings({}), epochs) == 4
 
 
@@ -35,7 +35,7 @@ def test_where_no_epoch_reaches_the_minimum_the_best_of_all_is_selected_and_the_
     epochs = metas((0.0, 50.0), (5.0, 51.0), (1.0, 51.0))
     selection = EpochSelection()
     assert selected(selection, epochs) == 2
-    assert not selection.reaches_minimum(epochs[1], "valid")
+    assert not selection.reaches_minimum(epochs[1]["valid_sensitivity"])
     assert "NO epoch had a sensitivity above 5 %" in selection.text("valid", reached=False)
 
 
@@ -69,4 +69,5 @@ def test_texts_say_where_the_test_set_chose():
 
 
 def test_selection_of_settings():
-    assert EpochSelection.of_settings({"select_by": "auroc", "min_sensitivity": None}) == EpochSelection("auroc", None)
+    settings = {"select_by": "auroc", "min_sensitivity": None, "training_version": 2}
+    assert EpochSelection.of_settings(settings) == EpochSelection("auroc", None)

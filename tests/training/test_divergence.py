@@ -9,7 +9,8 @@ import yaml
 from toy import toy_arguments, write_toy_data
 
 from lung_srad_plugin import LungSRADError
-from lung_srad_plugin.training.brain import LungSoundBrain, Predictions, check_finite
+from lung_srad_plugin.training.brain import LungSoundBrain
+from lung_srad_plugin.training.predictions import Predictions, check_finite
 from lung_srad_plugin.training.recipe import main, train
 
 STEPS = 6  # of an epoch of the toy data

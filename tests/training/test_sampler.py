@@ -21,6 +21,11 @@ def test_order_depends_on_seed_and_epoch_alone(seed, epoch):
     assert sorted(first.tolist()) == list(range(50))
 
 
+def test_runs_of_version_0_1_keep_their_order():
+    expected = torch.randperm(50, generator=torch.Generator().manual_seed(3 + 4))
+    assert torch.equal(epoch_order(50, seed=3, epoch=4, version=1), expected)
+
+
 def test_sampler_follows_the_epoch():
     sampler = EpochSampler(50, seed=1)
     orders = []

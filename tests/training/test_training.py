@@ -18,10 +18,11 @@ from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
 from lung_srad_plugin import CLASSES, DASSEncoder, LungSRADError, read_manifest
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
+from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.training.recipe import main, train
 from lung_srad_plugin.training.resume import check_resumable
 
-REPORTED = {"report_test_selected": True, "report_train": True}
+REPORTED = {"report_test_selected": True, "report_train": True, "seed": 4}  # with this seed there is a temperature
 SINGLE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -64,18 +65,31 @@ def assert_same(ours, theirs):
         assert ours == theirs
 
 
-def test_results_say_how_each_epoch_was_picked(run):
+def test_results_state_how_each_epoch_was_selected(run):
     folder, returned = run
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     history = results.pop("history")
     assert results == json.loads(json.dumps(returned))
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
     assert results["selected"]["last"]["epoch"] == 3
-    for rule, stage in (("valid", "valid"), ("test", "test")):
-        picked = results["selected"][rule]["epoch"]
-        best = max(entry[stage]["score"] for entry in history)
-        assert history[picked - 1][stage]["score"] == best
-    assert results["selected"]["test"]["4class"]["score"] == max(entry["test"]["score"] for entry in history)
+    for rule in ("valid", "test"):
+        allowed = [entry for entry in history if entry[rule]["sensitivity"] > 5]
+        best = max(entry[rule]["score"] for entry in allowed)
+        first = next(entry["epoch"] for entry in allowed if entry[rule]["score"] == best)
+        assert results["selected"][rule]["epoch"] == first
+    selected = history[results["selected"]["test"]["epoch"] - 1]
+    assert results["selected"]["test"]["4class"]["score"] == selected["test"]["score"]
+    assert (results["protocol"]["select_by"], results["protocol"]["min_sensitivity"]) == ("score", 5.0)
+    assert results["training"] == {
+        "processes": 1,
+        "batch_size": 4,
+        "grad_accumulation_factor": 1,
+        "effective_batch": 4,
+        "optimizer_step_limit": None,
+        "skip_nonfinite_grads": False,
+        "remove_vector_weight_decay": False,
+        "compile": False,
+    }
     assert set(results["protocol"]["selection"]) == {"valid", "last", "test"}
     assert results["protocol"]["valid_is_test"] is False
     low, high = results["selected"]["valid"]["intervals"]["4class"]["score"]
@@ -86,7 +100,7 @@ def test_results_say_how_each_epoch_was_picked(run):
     assert 100 < results["peak_memory_megabytes"] < 24_000
     for name in ("confusion_valid.png", "confusion_last.png", "confusion_test.png", "training.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
-    assert "picked by" in (folder / "results.txt").read_text(encoding="utf-8")
+    assert "selected" in (folder / "results.txt").read_text(encoding="utf-8")
 
 
 def test_run_leaves_its_report(run):
@@ -207,7 +221,7 @@ def test_a_run_is_not_gone_on_with_under_other_settings(run, data, capsys):
     assert main(toy_arguments(data, folder, **REPORTED, lr=0.001, alpha_time=0.5)) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert f"{folder}: holds a run with other settings" in told
-    assert "alpha_time is 1.0 there, 0.5 was asked for; lr is 0.003 there, 0.001 was asked for. To go on" in told
+    assert "alpha_time is 1.0 there, 0.5 was asked for; lr is 0.003 there, 0.001 was asked for. To resume" in told
     assert f"give the settings it began with, which {folder / 'hyperparams.yaml'} holds" in told
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
@@ -252,7 +266,7 @@ def test_checkpoint_cut_off_by_a_kill_is_not_resumed_from(run, data, tmp_path):
     assert train(toy_arguments(data, tmp_path / "run", **REPORTED))["selected"] == returned["selected"]
 
 
-def test_two_processes_train_one_model_and_test_every_cycle_once(data, tmp_path):
+def test_two_processes_train_one_model_and_test_every_cycle_once(data, tmp_path, capsys):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     # 11 test cycles do not divide by two.
     rows = (data / "test.csv").read_text(encoding="utf-8").splitlines()[:-1]
@@ -271,17 +285,24 @@ def test_two_processes_train_one_model_and_test_every_cycle_once(data, tmp_path)
     for checkpoint in (tmp_path / "run" / "save").iterdir():
         steps = yaml.safe_load((checkpoint / "brain.ckpt").read_text(encoding="utf-8"))["optimizer_step"]
         assert steps == 3 * _epoch(checkpoint)
+    assert (results["training"]["processes"], results["training"]["effective_batch"]) == (2, 8)
+
+    # One process may evaluate the run, but not train on.
+    assert main(arguments) == 2
+    assert "processes is 2 there, 1 was asked for" in " ".join(capsys.readouterr().err.split())
+    again = train([*arguments, "--test_only"])
+    assert again["selected"]["last"]["confusion"] == results["selected"]["last"]["confusion"]
+    assert again["training"] == results["training"]
 
 
-def test_bf16_trains_and_evaluates(run, data, tmp_path):
+def test_bf16_trains_and_evaluates(data, tmp_path):
     """The steps are those of fp32 but for rounding."""
-    whole, _ = run
-    results = train(toy_arguments(data, tmp_path, "--precision", "bf16", "--eval_precision", "bf16"))
-    assert results["precision"] == {"training": "bf16", "evaluation": "bf16"}
-    losses = [
-        [entry["train"]["loss"] for entry in json.loads((folder / "results.json").read_text())["history"]]
-        for folder in (tmp_path, whole)
-    ]
+    losses = []
+    for precision in ("bf16", "fp32"):
+        options = ("--precision", precision, "--eval_precision", precision)
+        results = train(toy_arguments(data, tmp_path / precision, *options, lr=0.001))
+        assert results["precision"] == {"training": precision, "evaluation": precision}
+        losses.append([entry["train"]["loss"] for entry in RunFolder(tmp_path / precision).results().history])
     np.testing.assert_allclose(*losses, rtol=0.05)
 
 
