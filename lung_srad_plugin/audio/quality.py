@@ -1,6 +1,6 @@
-"""Is this a recording that can be classified at all? What can be told from its samples, told honestly.
+"""Checks of a recording's samples: what makes it unfit for classification, and what a reader must know of it.
 
-Whether it is a lung sound, and of which place on the chest, cannot be told from here.
+Whether it is a lung sound, and from which location on the chest, cannot be known from the samples.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MIN_SECONDS = 0.2
 
 # Below a third of the smallest step of 16 bits nothing changes: silence, or a sensor that is stuck.
 STILL = 1e-5
-# A constant of up to three steps of 16 bits is what is left of silence by an offset or a rounding.
+# A constant of up to three steps of 16 bits is what an offset or rounding leaves of silence.
 SILENT_LEVEL = 1e-4
 
 FULL_SCALE = 0.999
@@ -33,7 +33,7 @@ MAX_LISTED = 20  # more stretches of silence than this, as of a noise gate, beco
 
 @dataclass(frozen=True)
 class Flaw:
-    """Something about a recording that a reader of the result should know.
+    """Something about a recording that a reader of its result should know.
 
     Arguments
     ---------
@@ -42,7 +42,7 @@ class Flaw:
     message : str
         In one sentence.
     start, end : float or None
-        Seconds, where the flaw has a place.
+        Seconds, where the flaw lies in one stretch.
     """
 
     kind: str
@@ -92,7 +92,7 @@ class ChannelChecks:
 
 
 class InputChecks:
-    """Look at a recording block by block while it is read.
+    """Checks of a recording, block by block while it is read.
 
     Arguments
     ---------
@@ -228,7 +228,7 @@ class InputChecks:
         if len(runs) <= MAX_LISTED:
             return [self._still_flaw(*run) for run in runs]
         seconds = sum(end - begin for begin, end, _ in runs) / self.sample_rate
-        return [Flaw("silence", f"silence or a constant value in {len(runs)} places, {seconds:.1f} s in total")]
+        return [Flaw("silence", f"silence or a constant value in {len(runs)} stretches, {seconds:.1f} s in total")]
 
     def _still_flaw(self, begin, end, level):
         start, end = begin / self.sample_rate, end / self.sample_rate

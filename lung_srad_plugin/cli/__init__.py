@@ -1,4 +1,5 @@
 """The command line ``lung-srad``: options, messages and exit codes.
 
-Commands parse what was typed and call one function of the package; the work is done there.
+Each command has a file; it reads its options and calls one function of the package, which does the work. No other
+folder imports from here.
 """

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
 from lung_srad_plugin.cli.result_output import picture_path, print_result, result_path, write_picture, write_result
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
+from lung_srad_plugin.utils.progress import progress_bars
 from lung_srad_plugin.utils.text import printable, printable_lines
 
 
@@ -96,7 +93,7 @@ def classify_files(
     classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
     _check_model(classifier, options)
     failed = done = 0
-    with _progress() as progress:
+    with progress_bars() as progress:
         files_task = progress.add_task("recordings", total=len(recordings))
         for recording, result_file, picture_file in zip(recordings, results, pictures, strict=True):
             part_task = progress.add_task(printable(recording.name), total=None)
@@ -165,31 +162,3 @@ def _make_folder(folder):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LungSRADError(f"{folder}: cannot be made ({error.strerror}); choose a folder you may write to") from error
-
-
-def _progress():
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return _NoProgress()
-    description = TextColumn("{task.description}", markup=False)
-    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # On a terminal, results are printed above the bar; elsewhere they must go where standard output goes.
-    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
-
-
-class _NoProgress(contextlib.AbstractContextManager):
-    """Where standard error is no terminal."""
-
-    def __exit__(self, *error):
-        return None
-
-    def add_task(self, description, total):
-        del description, total
-
-    def update(self, task, completed, total):
-        del task, completed, total
-
-    def advance(self, task):
-        del task
-
-    remove_task = advance

@@ -1,4 +1,4 @@
 """From a model folder and a recording to a typed result and its picture.
 
-Whoever needs the answers of a model asks here; scores of many answers are ``evaluation``.
+Everything that runs a trained model does so through ``predict``; scores of many predictions are in ``evaluation``.
 """

@@ -143,7 +143,7 @@ def test_many_gaps_are_one_flaw(classifier, tmp_path):
     path = tmp_path / "gate.wav"
     write(path, np.concatenate([part for _ in range(25) for part in (sound(0.3), np.zeros(RATE // 2))]))
     (flaw,) = classifier.classify_file(path).flaws
-    assert flaw.message == "silence or a constant value in 25 places, 12.5 s in total"
+    assert flaw.message == "silence or a constant value in 25 stretches, 12.5 s in total"
 
 
 # ---- cycles and options ----

@@ -94,8 +94,8 @@ def test_other_commands_overwrite_nothing_either(run, run_folder, tmp_path, comm
     out = tmp_path / "out"
     out.mkdir()
     (out / name).write_text("mine")
-    places = {"data": tmp_path / "data", "run": run_folder, "out": out}
-    code, _, err = run(*(argument.format(**places) for argument in command))
+    folders = {"data": tmp_path / "data", "run": run_folder, "out": out}
+    code, _, err = run(*(argument.format(**folders) for argument in command))
     assert code == 2 and str(out) in err.replace("\n", "")
     assert (out / name).read_text() == "mine"
 

@@ -12,11 +12,11 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from lung_srad_plugin.cli import classify_files as classify_command
 from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.cli.result_output import print_table
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
+from lung_srad_plugin.utils import progress
 from lung_srad_plugin.utils.files import RECORD
 
 
@@ -40,8 +40,8 @@ def audio(tmp_path):
     """Two good recordings, one of them with an annotation, in folders, and a text file."""
     folder = tmp_path / "audio"
     (folder / "deep [er]").mkdir(parents=True)
-    for place, name in enumerate(("a.wav", "deep [er]/b.flac")):
-        soundfile.write(folder / name, np.random.default_rng(place).normal(0, 0.1, 40000), 4000)
+    for seed, name in enumerate(("a.wav", "deep [er]/b.flac")):
+        soundfile.write(folder / name, np.random.default_rng(seed).normal(0, 0.1, 40000), 4000)
     (folder / "a.txt").write_text("0.5\t2.0\t0\t0\n2.0\t3.5\t1\t0\n")
     return folder
 
@@ -73,8 +73,8 @@ def test_json_is_one_line_for_each_recording_of_a_folder(run, audio, model_folde
     assert results[0]["segments"][0]["end"] == 2.0  # the last window starts at 2 s
 
 
-@pytest.mark.parametrize(("normal", "told"), [(0.4, True), (0.6, False)])
-def test_normal_beside_a_high_probability_of_abnormal_is_explained(normal, told):
+@pytest.mark.parametrize(("normal", "expected"), [(0.4, True), (0.6, False)])
+def test_normal_beside_a_high_probability_of_abnormal_is_explained(normal, expected):
     labels = ("normal", "crackle", "wheeze", "both")
     segments = (make_segment(0, 8, labels, (normal, *[(1 - normal) / 3] * 3)),)
     assert segments[0].label == "normal"
@@ -82,11 +82,11 @@ def test_normal_beside_a_high_probability_of_abnormal_is_explained(normal, told)
     result = Classification("a.wav", 8.0, 4000, 1, "demo", "timeline", segments, summary)
     printed = io.StringIO()
     print_table(result, printed)
-    assert ("The class is the most probable one" in printed.getvalue()) is told
+    assert ("The class is the most probable one" in printed.getvalue()) is expected
 
 
 def test_a_progress_bar_on_a_terminal_keeps_results_in_the_pipe(run, audio, model_folder, monkeypatch):
-    monkeypatch.setattr(classify_command, "Console", partial(Console, force_terminal=True))
+    monkeypatch.setattr(progress, "Console", partial(Console, force_terminal=True))
     code, out, err = run("classify", audio, "-m", model_folder, "--format", "json")
     assert code == 0 and len([json.loads(line) for line in out.splitlines()]) == 2
     assert "recordings" in err and "2/2" in err
@@ -180,8 +180,8 @@ MISUSES = {
 def test_wrong_use_is_one_message_and_code_2(run, audio, model_folder, tmp_path, kind):
     arguments, message = MISUSES[kind]
     (tmp_path / "empty").mkdir()
-    places = {"audio": audio, "model": model_folder, "empty": tmp_path / "empty"}
-    code, out, err = run(*(argument.format(**places) for argument in arguments))
+    folders = {"audio": audio, "model": model_folder, "empty": tmp_path / "empty"}
+    code, out, err = run(*(argument.format(**folders) for argument in arguments))
     assert code == 2 and out == ""
     assert message in err.replace("\n", " ")
 

@@ -255,7 +255,7 @@ def _record(patient, recordings, rng):
     }
     times = [_breathe(breath, rng) for _ in range(recordings)]
     labels = _share_out(sum(map(len, times)), _DISEASES[patient.diagnosis].shares, rng)
-    locations = rng.permutation(LOCATIONS)[:recordings]
+    locations = rng.permutation(list(LOCATIONS))[:recordings]
     for index, (cycles, location) in enumerate(zip(times, locations, strict=True), start=1):
         annotation = [(start, stop, labels.pop()) for start, stop in cycles]
         # One after the other: one index for all. At the same time, which these are not: an index for each.
