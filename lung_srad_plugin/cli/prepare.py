@@ -1,4 +1,4 @@
-"""``lung-srad prepare``, ``synthesize`` and ``validate``: data in the layout of ICBHI 2017, and manifests."""
+"""``lung-srad prepare``, ``synthesize``, ``validate`` and ``join-manifests``: data in ICBHI's layout, and manifests."""
 
 import sys
 from pathlib import Path
@@ -76,6 +76,27 @@ def synthesize(
     from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 
     synthesize_icbhi(folder, patients=patients, recordings=recordings, seed=seed, progress=sys.stderr.isatty())
+
+
+def join_manifests(
+    joined: Annotated[Path, typer.Argument(help="The CSV manifest to write.")],
+    name: Annotated[list[str], typer.Option(help="Of a data set; give the three options once for each.")],
+    manifest: Annotated[list[Path], typer.Option(help="Its manifest.")],
+    data_root: Annotated[list[Path], typer.Option(help="What {data_root} stands for in it.")],
+):
+    """Write one manifest with the rows of several data sets, whose names stand before patients and recordings."""
+    from lung_srad_plugin.datasets.manifests import join_manifests as join
+
+    if not len(name) == len(manifest) == len(data_root) or len(set(name)) < len(name):
+        raise LungSRADError(
+            f"{len(name)} --name ({', '.join(name)}), {len(manifest)} --manifest and {len(data_root)} --data-root; "
+            "expected each of the three once for each data set, and every name once"
+        )
+    joined = joined.expanduser()
+    refuse_foreign_files([joined])
+    places = [(csv.expanduser(), root.expanduser()) for csv, root in zip(manifest, data_root, strict=True)]
+    count = join(dict(zip(name, places, strict=True)), joined)
+    print(f"{printable(joined)}: {count} rows of {', '.join(map(printable, name))}")
 
 
 def validate(

@@ -3,6 +3,7 @@
 import pytest
 
 from lung_srad_plugin import LungSRADError, join_manifests, read_manifest, validate_manifests, write_manifest
+from lung_srad_plugin.cli.main import main
 
 ROW = {"ID": "1", "duration": 2.0, "wav": "{data_root}/1.wav", "start": 0.0, "stop": 2.0, "label": "normal"}
 
@@ -44,3 +45,28 @@ def test_nothing_and_what_was_joined_before_are_refused(tmp_path, again):
     with pytest.raises(LungSRADError, match="'dataset'" if again else "no manifest"):
         join_manifests({"b": (tmp_path / "joined.csv", None)} if again else {}, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_command_joins_and_refuses_what_it_did_not_write(tmp_path, capsys):
+    a = write(tmp_path / "a.csv", {"patient": "9"})
+    b = write(tmp_path / "b.csv", {"patient": "9"})
+    out = tmp_path / "out" / "train.csv"
+    first = ["--name", "a", "--manifest", str(a), "--data-root", "/a"]
+    sources = [*first, "--name", "b", "--manifest", str(b), "--data-root", "/b"]
+    for _ in range(2):  # its own file may be written anew
+        with pytest.raises(SystemExit) as ended:
+            main(["join-manifests", str(out), *sources])
+        assert ended.value.code == 0
+    assert "2 rows of a, b" in capsys.readouterr().out
+    assert [row["dataset"] for row in read_manifest(out)] == ["a", "b"]
+
+    (tmp_path / "mine.csv").write_text("my notes", encoding="utf-8")
+    for arguments in (
+        [str(tmp_path / "mine.csv"), *sources],
+        [str(out), *sources, *first],
+        [str(out), *sources, *first[:2]],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(["join-manifests", *map(str, arguments)])
+        assert ended.value.code == 2
+    assert (tmp_path / "mine.csv").read_text(encoding="utf-8") == "my notes"
