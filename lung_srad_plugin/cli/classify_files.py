@@ -11,6 +11,7 @@ from typing import Any
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
 from lung_srad_plugin.cli.result_output import picture_path, print_result, result_path, write_picture, write_result
+from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
 from lung_srad_plugin.utils.progress import progress_bars
@@ -92,6 +93,8 @@ def classify_files(
 
     classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
     _check_model(classifier, options)
+    if classifier.trained_on_synthetic:
+        print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
     failed = done = 0
     with progress_bars() as progress:
         files_task = progress.add_task("recordings", total=len(recordings))

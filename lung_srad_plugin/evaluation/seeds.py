@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions
+from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions, synthetic_cautions
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun, check_same_experiment
 from lung_srad_plugin.evaluation.summary import plain
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
@@ -122,7 +122,7 @@ def _split_facts(facts):
 
 
 def _cautions(report, source, by_seed):
-    cautions = list(source.cautions)
+    cautions = [*synthetic_cautions(source), *source.cautions]
     for seed, selection in by_seed.items():
         table = selection.table
         confusion = confusion_counts(table.targets, table.predicted, len(table.labels)).tolist()

@@ -13,6 +13,7 @@ import torch
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_config import FORMAT, parse_config
@@ -215,6 +216,7 @@ def _write(folder, run, settings, model, checkpoint, select):
         "select": select,
         **_fitted(results, select, epoch),
         "data": _data(results) if results else None,
+        "synthetic": trained_on_synthetic(results) if results else None,
         "protocol": results["protocol"] if results else None,
         "seed": settings.get("seed"),
         "commit": results.get("commit") if results else None,
@@ -235,9 +237,8 @@ def _fitted(results, select, epoch):
 
 def _data(results):
     """Name the data a run was trained on; stand-ins for patients are named as what they are."""
-    folder = Path(results["data_folder"])
-    synthetic = (folder / "SYNTHETIC.json").is_file()
-    return f"{folder.name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else folder.name
+    name = Path(results["data_folder"]).name
+    return f"{name}, SYNTHETIC sounds: the scores say nothing about patients" if trained_on_synthetic(results) else name
 
 
 def _check_destination(destination):

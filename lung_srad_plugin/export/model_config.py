@@ -79,8 +79,8 @@ class ModelConfig(_Record):
         SHA-256 of each file by name.
     versions : dict
         Of the packages that wrote it.
-    experiment, epoch, select, seed, data, commit, protocol
-        Of the training run; None where it does not say.
+    experiment, epoch, select, seed, data, synthetic, commit, protocol
+        Of the training run; None where it does not say. ``synthetic`` is whether its sounds were.
     calibration, operating_points
         What was fitted on validation cycles for this epoch; None where nothing was.
     """
@@ -98,6 +98,7 @@ class ModelConfig(_Record):
     select: Literal["valid", "last", "test"] | None = None
     seed: int | None = None
     data: Line | None = None
+    synthetic: bool | None = None
     commit: Line | None = None
     protocol: StoredProtocol | None = None
     calibration: StoredCalibration | None = None

@@ -6,6 +6,7 @@ from speechbrain.utils.autocast import AMPConfig, TorchAutocast
 from speechbrain.utils.fetching import LocalStrategy
 
 from lung_srad_plugin.audio.reading import load_recording
+from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
 from lung_srad_plugin.export.model_folder import HYPERPARAMS, read_config
 from lung_srad_plugin.inference.fetching import fetch_source
 from lung_srad_plugin.inference.forking import check_process
@@ -46,6 +47,8 @@ class LungSoundClassifier(EncoderClassifier):
         What the model folder's ``config.json`` says; None of a classifier that ``from_hparams`` did not load.
     model_id : str
         Names the model in results.
+    trained_on_synthetic : bool
+        Whether it was trained on synthetic sounds, which every result then says.
     calibration : Calibration
         Its ``temperature`` divides the log-probabilities so that probabilities match frequencies, fitted on validation
         cycles; where there is none, its ``reason`` says why. It is applied only where ``calibrated=True`` asks for it,
@@ -72,6 +75,7 @@ class LungSoundClassifier(EncoderClassifier):
         self.window = self.mods.compute_features.duration
         self.config = getattr(self.hparams, "config", None)
         self.model_id = getattr(self.hparams, "model_id", "unnamed")
+        self.trained_on_synthetic = self.config is not None and trained_on_synthetic(self.config.model_dump())
         fit = getattr(self.hparams, "validation_fit", None) or read_validation_fit({})
         self.calibration, self.operating_points = fit.calibration, fit.operating_points
         self._follow_device()

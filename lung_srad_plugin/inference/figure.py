@@ -62,6 +62,8 @@ def plot_timeline(result, recording):
     hatched = " (hatched: there)" if any(flaw.start is not None for flaw in result.flaws) else ""
     notes = "; ".join(sorted({flaw.kind for flaw in result.flaws})) + hatched
     footer = f"{figure_text(result.model)}. Research only, not a medical device."
+    if result.trained_on_synthetic:
+        footer += " The model was trained on SYNTHETIC sounds."
     figure.supxlabel(f"input: {notes}.  {footer}" if notes else footer, fontsize=7, color="0.35", x=0.01, ha="left")
     return figure
 

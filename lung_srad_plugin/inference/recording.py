@@ -166,6 +166,7 @@ def classify_recording(
         summary=summarize(segments, labels),
         flaws=flaws,
         operating_point=operating_point,
+        trained_on_synthetic=classifier.trained_on_synthetic,
     )
 
 

@@ -120,6 +120,8 @@ class Classification:
         cannot be known from here.
     operating_point : OperatingPoint or None
         The threshold for calling a segment abnormal, where ``sensitivity`` asked for one; see ``called_abnormal``.
+    trained_on_synthetic : bool
+        Whether the model was trained on synthetic sounds: then the result says nothing about a patient.
 
     Example
     -------
@@ -143,6 +145,7 @@ class Classification:
     summary: Segment
     flaws: tuple = ()
     operating_point: OperatingPoint | None = None
+    trained_on_synthetic: bool = False
 
     def called_abnormal(self, segment: Segment) -> bool:
         """Return whether a segment reaches the threshold of ``operating_point``.
@@ -157,13 +160,15 @@ class Classification:
         return segment.abnormal >= self.operating_point.threshold
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, strings and numbers; what a threshold adds only where one was applied."""
+        """Return everything as dicts, lists, strings and numbers; a threshold and synthetic sounds only where given."""
         result = {**asdict(self), "segments": [], "flaws": [asdict(flaw) for flaw in self.flaws]}
         for segment in self.segments:
             called = {} if self.operating_point is None else {"called_abnormal": self.called_abnormal(segment)}
             result["segments"].append({**asdict(segment), **called})
         if self.operating_point is None:
             del result["operating_point"]
+        if not self.trained_on_synthetic:
+            del result["trained_on_synthetic"]
         return result
 
     def to_json(self, indent: int | None = None) -> str:
@@ -194,6 +199,7 @@ class Classification:
                 **({} if self.operating_point is None else {"called_abnormal": self.called_abnormal(segment)}),
                 "flaws": " ".join(sorted({flaw.kind for flaw in self.flaws if _touches(flaw, segment)})),
                 "model": self.model,
+                **({"trained_on": "SYNTHETIC sounds"} if self.trained_on_synthetic else {}),
             }
             for segment in self.segments
         ]

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, trained_on_synthetic
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions
@@ -80,7 +81,7 @@ def results_table(results: RunResults) -> Table:
     title = f"{results.experiment}, {protocol.split}: test scores in percent, seed {results.seed}"
     table = Table(
         title=Text(printable(title)),
-        caption=Text("\n".join(f"{rule}: {text}" for rule, text in protocol.selection.items())),
+        caption=Text("\n".join(_caption_lines(results))),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -96,6 +97,14 @@ def results_table(results: RunResults) -> Table:
         numbers = (strict.specificity, strict.sensitivity, strict.score, scores.any_abnormal.score, *recalls)
         table.add_row(rule, str(scores.epoch), *(f"{value:.2f}" for value in numbers))
     return table
+
+
+def _caption_lines(results):
+    """Yield how each epoch was selected, after a warning where the sounds are synthetic."""
+    if trained_on_synthetic(results.as_dict()):
+        yield f"{TRAINED_ON_SYNTHETIC}."
+    for rule, text in results.protocol.selection.items():
+        yield f"{rule}: {text}"
 
 
 def _as_text(table, results):

@@ -20,6 +20,7 @@ from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.patient_split import count_by_patient, divide_patients, draw_valid_patients
 from lung_srad_plugin.datasets.problems import Problem, raise_problems, sort_problems
 from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
+from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.version import __version__
@@ -154,9 +155,11 @@ def prepare_icbhi(
         if not rows:
             raise LungSRADError(f"{data_folder}: no cycle is left for {part}.csv with split='{split}', valid='{valid}'")
 
+    synthetic = is_synthetic(data_folder)
     summary = {
         "version": __version__,
-        "protocol": _protocol(split, valid, folds, fold, test_device),
+        "synthetic": synthetic,
+        "protocol": _protocol(split, valid, folds, fold, test_device, synthetic),
         "options": {
             **{"split": split, "valid": valid, "valid_fraction": valid_fraction},
             **{"folds": folds, "fold": fold, "test_device": test_device, "seed": seed, "strict": strict},
@@ -174,7 +177,7 @@ def prepare_icbhi(
     save_folder = Path(save_folder).expanduser()
     write_together({save_folder / name: text for name, text in texts.items()})
     if not quiet:
-        print_summary(summary, "ICBHI")
+        print_summary(summary, "Synthetic stand-in for ICBHI" if synthetic else "ICBHI")
     train_file, valid_file, test_file, summary_file = (save_folder / name for name in texts)
     return PreparedICBHI(train_file, valid_file, test_file, summary_file, layout.root)
 
@@ -280,13 +283,15 @@ def _rows(recording, layout, patients):
         yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _protocol(split, valid, folds, fold, test_device):
+def _protocol(split, valid, folds, fold, test_device, synthetic):
     """What was trained and selected on what, in words; it accompanies every result."""
     special = {
         "kfold": f"fold {fold} of {folds}, patients divided",
         "device": f"device {test_device} left out of training, by the names of the files",
     }
     first = special.get(split, f"{split} split")
+    if synthetic:
+        first = f"SYNTHETIC sounds, {special.get(split, 'split as synthesized')}"
     selection = {"patients": "valid: patients drawn from train", "test": "valid: the TEST cycles, as published"}
     return f"{first}; {selection[valid]}"
 
@@ -318,7 +323,7 @@ def _notes(layout, recordings, summary):
         notes.append(f"folder {layout.relative(copy)} is a copy of {layout.relative(folder)} and was ignored")
     if summary["options"]["split"] not in DRAWN and not layout.tables["split"]:
         notes.append("the data folder has no split file; the official split shipped with lung-srad was used")
-    if split["agrees_with_official"] is False:
+    if split["agrees_with_official"] is False and not summary["synthetic"]:
         notes.append(f"{split['source']} is not the official split; scores do not compare with published ones")
     if split["listed_without_recording"]:
         notes.append(
@@ -337,8 +342,8 @@ def _notes(layout, recordings, summary):
         notes.append("valid.csv holds the test cycles: an epoch selected on it has seen the test set")
     if summary["options"]["split"] == "device":
         notes.append(
-            "devices go by the names of the files, which are not reliable: of the 127 recordings that the official "
-            "split names Meditron a public re-analysis of the audio found only 36 to be so"
+            "devices go by the names of the files, which are not reliable: the authors of the data published corrected "
+            "names, and copies of the data disagree"
         )
         if split["dropped"]:
             notes.append(f"{len(split['dropped'])} train recordings were dropped: their patients are in test")
