@@ -15,6 +15,7 @@ from lung_srad_plugin.metrics.comparison import over_seeds, paired_difference
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
+from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.selection import RULES
 
 # What the figures are called in evaluation.
@@ -58,10 +59,11 @@ def ablation_table(
         Where the predictions of a finished run are missing or faulty.
     """
     bootstrap = bootstrap or Bootstrap()
-    finished: dict[str, dict[int, tuple[Run, dict[str, Any]]]] = {row.name: {} for row in grid.rows}
+    finished: dict[str, dict[int, tuple[Run, RunResults]]] = {row.name: {} for row in grid.rows}
     for run in runs:
-        if run.is_finished():
-            finished[run.row][run.seed] = run, run.results() or {}
+        result = run.results() if run.is_finished() else None
+        if result is not None:
+            finished[run.row][run.seed] = run, result
     results = [result for by_seed in finished.values() for _, result in by_seed.values()]
     rules = [rule for rule in RULES if results and all(rule in result.selected for result in results)]
     tables = {
