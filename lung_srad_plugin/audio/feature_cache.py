@@ -47,7 +47,12 @@ class FeatureCache:
     compute_features : CycleFeatures
         The front end. In the settings of runs of version 0.1 it is a ``KaldiFbank``.
     duration, sample_rate : float, int, optional
-        Only with a ``KaldiFbank``, which does not know them: seconds of a cycle, and Hz.
+        Seconds of a cycle, and Hz. Only a ``KaldiFbank`` needs them; it has 8 s and 16 kHz where they are left out.
+
+    Raises
+    ------
+    LungSRADError
+        Where ``compute_features`` is neither of these, or has another duration or sample rate than is given.
 
     Example
     -------
@@ -64,11 +69,17 @@ class FeatureCache:
         self,
         folder: str | Path | None,
         compute_features: CycleFeatures | KaldiFbank,
-        duration: float = 8.0,
-        sample_rate: int = 16000,
+        duration: float | None = None,
+        sample_rate: int | None = None,
     ):
         if not isinstance(compute_features, CycleFeatures):
-            compute_features = CycleFeatures.around(compute_features, duration, sample_rate)
+            compute_features = CycleFeatures.around(compute_features, duration or 8.0, sample_rate or 16000)
+        for key, value in (("duration", duration), ("sample_rate", sample_rate)):
+            if value not in (None, getattr(compute_features, key)):
+                raise LungSRADError(
+                    f"feature_cache: {key} is {value}, but compute_features has {getattr(compute_features, key)}; "
+                    "leave it out, the front end is compute_features alone"
+                )
         self.folder = None if folder is None else Path(folder)
         self.compute_features = compute_features
         self._warned = False
@@ -88,6 +99,8 @@ class FeatureCache:
 
     def fill(self, rows: Iterable[Mapping[str, Any]], progressbar: bool = True) -> int:
         """Check what is there, and compute what is missing or damaged, decoding each recording once.
+
+        Everything is read for this, some 5 s for the whole of ICBHI 2017, so that no epoch stops for damaged files.
 
         Arguments
         ---------

@@ -268,8 +268,12 @@ class CycleFeatures(torch.nn.Module):
         Raises
         ------
         LungSRADError
-            Where the filterbank is made for another sample rate than that of the waveforms.
+            Where it is no ``KaldiFbank``, or one for another sample rate than that of the waveforms.
         """
+        if not isinstance(fbank, KaldiFbank):
+            raise LungSRADError(
+                f"compute_features is {type(fbank).__name__}; expected a CycleFeatures, as hparams/lung_srad.yaml has"
+            )
         if fbank.sample_rate != sample_rate:
             raise LungSRADError(
                 f"sample_rate={sample_rate}, but compute_features is a KaldiFbank for {fbank.sample_rate} Hz, so its "

@@ -96,6 +96,9 @@ def build_run_model(settings: CommentedMap, checkpoint: Path, origin: str, trust
         nodes = {FEATURES: _front_end(settings)}
         nodes |= {name: _portable(settings[name]) for name in (NORMALIZATION, *WEIGHTS)}
         modules = _build(dump_nodes(nodes), origin, trust_code)
+    if not isinstance(modules[FEATURES], CycleFeatures):
+        found = type(modules[FEATURES]).__name__
+        raise LungSRADError(f"{origin}: {FEATURES} is {found}; expected CycleFeatures, the front end to be exported")
     for name in WEIGHTS:
         load_weights(modules[name], checkpoint / f"{name}.ckpt")
     if modules[NORMALIZATION].state_dict():

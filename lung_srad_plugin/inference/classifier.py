@@ -170,7 +170,8 @@ class LungSoundClassifier(EncoderClassifier):
         ---------
         wavs : torch.Tensor or numpy array
             (B, samples) or (samples,), floats of one channel, at ``self.sample_rate``. Each is treated as a recording:
-            faded at both ends, then repeated or cut to the model's duration.
+            faded at both ends, brought to one level where the model was trained so, then repeated or cut to the
+            model's duration.
         wav_lens : torch.Tensor, optional
             (B,) lengths relative to the longest; what lies behind them is padding and is left out.
         normalize : bool

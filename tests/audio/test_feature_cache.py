@@ -185,3 +185,14 @@ def test_the_settings_of_earlier_runs_give_the_same_features(rows):
     )
     with pytest.raises(LungSRADError, match="sample_rate=8000, but compute_features is a KaldiFbank for 16000 Hz"):
         FeatureCache(None, KaldiFbank(), duration=1.0, sample_rate=8000)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("duration", 4.0), ("sample_rate", 8000)])
+def test_another_duration_or_rate_than_the_front_end_has_is_refused(setting, value):
+    with pytest.raises(LungSRADError, match=f"{setting} is {value}, but compute_features has"):
+        FeatureCache(None, CycleFeatures(), **{setting: value})
+
+
+def test_something_else_than_the_front_end_is_refused():
+    with pytest.raises(LungSRADError, match="compute_features is Identity; expected a CycleFeatures"):
+        FeatureCache(None, torch.nn.Identity())

@@ -135,6 +135,15 @@ def test_statistics_that_are_not_in_the_checkpoint_are_asked_for(tmp_path):
         export_run(run, tmp_path / "model")
 
 
+def test_something_else_than_a_front_end_is_refused(tmp_path):
+    run = write_run(tmp_path / "run")
+    begin, end = SETTINGS.index("compute_features:"), SETTINGS.index("mean_var_norm:")
+    text = f"{SETTINGS[:begin]}compute_features: !new:lung_srad_plugin.SpecAugment\n{SETTINGS[end:]}"
+    (run / "hyperparams.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(LungSRADError, match=r"hyperparams\.yaml: compute_features is SpecAugment; expected CycleF"):
+        export_run(run, tmp_path / "model")
+
+
 # ---- what version 0.1 left ----
 
 OLD_FRONT_END = """\

@@ -1,6 +1,7 @@
 """A run with another front end: trained, kept, exported and evaluated with the same features."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -35,14 +36,18 @@ def test_statistics_are_those_of_the_training_part_and_kept_with_the_model(run):
     assert exported.mods.mean_var_norm.mean == kept["mean"] and exported.mods.mean_var_norm.std == kept["std"]
 
 
-def test_a_run_that_is_evaluated_again_keeps_its_statistics(run):
-    """Also where the training part has changed since."""
+def test_a_run_that_is_evaluated_again_keeps_its_statistics_and_features(run, capsys):
+    """Also where the training part has changed since, and files of the cache were cut off."""
     folder, data, arguments, returned = run
     (checkpoint,) = (folder / "save").iterdir()
     before = torch.load(checkpoint / "mean_var_norm.ckpt", weights_only=True)
     rows = (data / "train.csv").read_text(encoding="utf-8").splitlines()
     (data / "train.csv").write_text("\n".join(rows[:-8]) + "\n", encoding="utf-8")
+    for file in (data / "features").glob("*/*.npy"):
+        os.truncate(file, 10_000)
     again = train([*arguments, "--test_only"])
+    printed = "".join(capsys.readouterr())
+    assert printed.count(f"{data / 'features'}: 36 of 36 cached feature files are damaged") == 1
     assert again["selected"]["last"]["confusion"] == returned["selected"]["last"]["confusion"]
     kept = EncoderClassifier.from_hparams(source=str(folder / "export"), run_opts={"device": "cpu"}).mods.mean_var_norm
     assert kept.mean == before["mean"] and kept.std == before["std"]
