@@ -39,7 +39,9 @@ def evaluate(
     resamples: Annotated[int, typer.Option(min=1, help="Resamples of patients for the intervals.")] = 10_000,
     confidence: Annotated[float, typer.Option(help="Of the intervals, in percent.")] = 95.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
-    harmonic: Annotated[bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores.")] = False,
+    harmonic: Annotated[
+        bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores and its Score.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     trust_code: TrustCode = False,

@@ -89,7 +89,7 @@ def build_report(
         "calibration": _calibration(main),
         "uncalibrated": main.fit.calibration.reason,
         "operating_points": _operating_points(main, bootstrap),
-        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main.table.labels).items()},
+        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main.table.labels, harmonic).items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,

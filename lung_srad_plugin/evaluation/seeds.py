@@ -78,7 +78,7 @@ def build_seeds_report(
             name: paired_difference(main, other, bootstrap, metrics=compute_class_metrics)
             for name, other in others.items()
         },
-        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main[0].labels).items()},
+        "definitions": {name: asdict(metric) for name, metric in describe_metrics(main[0].labels, harmonic).items()},
         "protocol": source.protocol,
         "of_training": source.of_training,
         "labels_map": source.labels_map,

@@ -65,6 +65,9 @@ METRICS = {
     "harmonic_any_abnormal": Metric(
         "Harmonic score, any abnormal", "%", "harmonic mean of specificity and any-abnormal sensitivity", _SPRSOUND
     ),
+    "sprsound_score_strict_class": Metric(
+        "SPRSound Score, strict class", "%", "mean of the strict-class score and the harmonic score", _SPRSOUND
+    ),
     "balanced_accuracy": Metric(
         "Balanced accuracy", "%", "mean recall of the classes that have cycles", "Brodersen et al. 2010"
     ),
@@ -83,13 +86,15 @@ METRICS = {
 }
 
 
-def describe_metrics(labels: Sequence[str]) -> dict[str, Metric]:
+def describe_metrics(labels: Sequence[str], harmonic: bool = True) -> dict[str, Metric]:
     """Return what a report says of each metric, in the words of its test set.
 
     Arguments
     ---------
     labels : sequence of str
         (C,) class names, the normal class first.
+    harmonic : bool
+        With those of the SPRSound challenge.
 
     Returns
     -------
@@ -116,11 +121,15 @@ def describe_metrics(labels: Sequence[str]) -> dict[str, Metric]:
         found["score_strict_class"] = Metric("Score", "%", "mean of specificity and sensitivity", _CHALLENGE)
         mean = "harmonic mean of specificity and sensitivity"
         found["harmonic_strict_class"] = Metric("Harmonic score", "%", mean, _SPRSOUND)
+        mean = "mean of the score and the harmonic score"
+        found["sprsound_score_strict_class"] = Metric("SPRSound Score", "%", mean, _SPRSOUND)
         found = {name: metric for name, metric in found.items() if not name.endswith("_any_abnormal")}
     else:
         title = f"Score, strict class ({len(labels)}-class)"
         definition = METRICS["score_strict_class"].definition
         found["score_strict_class"] = Metric(title, "%", definition, _CHALLENGE)
+    if not harmonic:
+        found = {name: metric for name, metric in found.items() if metric.source != _SPRSOUND}
     if not set(labels) <= set(CLASSES):
         found = {name: metric for name, metric in found.items() if not name.endswith(("_crackle", "_wheeze"))}
     if normal != CLASSES[0]:
@@ -201,6 +210,7 @@ def compute_class_metrics(
     if harmonic:
         values["harmonic_strict_class"] = harmonic_score(strict["specificity"], strict["sensitivity"])
         values["harmonic_any_abnormal"] = harmonic_score(loose["specificity"], loose["sensitivity"])
+        values["sprsound_score_strict_class"] = (strict["score"] + values["harmonic_strict_class"]) / 2
     values["balanced_accuracy"] = balanced_accuracy(confusion)
     values.update({f"recall_{name}": recall for name, recall in per_class_recall(confusion, table.labels).items()})
     return {name: float(value) if np.ndim(value) == 0 else value for name, value in values.items()}

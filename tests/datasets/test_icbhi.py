@@ -245,7 +245,7 @@ def test_kaggle_layout(tmp_path, copied):
     assert ("is a copy of" in notes) is copied
 
 
-def test_hidden_files_and_texts_that_are_no_annotations_are_passed_over(data):
+def test_hidden_files_and_texts_that_are_no_annotations_are_ignored(data):
     folder = data / "ICBHI_final_database"
     (folder / "._101_1b1_Al_sc_Meditron.wav").write_bytes(b"resource fork")
     (data / "__MACOSX").mkdir()

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.sprsound_score import sprsound_scores, sprsound_scores_of_confusion
+from lung_srad_plugin.metrics.table_metrics import METRICS, compute_metrics
 
 
 def test_task_1_1_by_hand():
@@ -33,6 +35,18 @@ def test_always_normal_and_never_normal_get_a_quarter():
     for prediction in (0, 1):
         scores = sprsound_scores([0, 0, 1, 1], [prediction] * 4, classes=2)
         assert (scores["AS"], scores["HS"], scores["Score"]) == (50, 0, 25)
+
+
+def test_reports_with_harmonic_scores_have_the_same_numbers():
+    targets, predictions = [0, 0, 0, 0, 1, 2, 2, 3], [0, 0, 0, 1, 1, 2, 1, 0]
+    labels = ["normal", "crackle", "wheeze", "both"]
+    names = [str(number) for number in range(8)]
+    table = make_table(names, [labels[target] for target in targets], np.eye(4)[predictions] * 0.96 + 0.01, labels)
+    values, scores = compute_metrics(table, harmonic=True), sprsound_scores(targets, predictions, classes=4)
+    assert values["harmonic_strict_class"] == pytest.approx(scores["HS"]) == pytest.approx(60)
+    assert values["sprsound_score_strict_class"] == pytest.approx(scores["Score"]) == pytest.approx(61.25)
+    assert set(values) - {f"recall_{label}" for label in labels} == set(METRICS)
+    assert "sprsound_score_strict_class" not in compute_metrics(table)
 
 
 def test_many_matrices_at_once():

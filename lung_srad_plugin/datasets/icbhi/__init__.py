@@ -1,4 +1,4 @@
 """ICBHI 2017: file layout, annotations, patient tables, official split, and the manifests made of them.
 
-What other data sets need too lives one folder up.
+What other data sets need too is one folder up.
 """

@@ -76,7 +76,7 @@ def prepare_icbhi(
     Arguments
     ---------
     data_folder : str or pathlib.Path
-        The official download or its Kaggle mirror, unpacked, see ``find_layout``. Any subset will do.
+        The official download or its Kaggle mirror, unpacked, see ``find_layout``. Any part of it is enough.
     save_folder : str or pathlib.Path
         Where to write; made if missing.
     split : str

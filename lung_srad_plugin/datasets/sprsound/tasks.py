@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from lung_srad_plugin.errors import LungSRADError
@@ -117,7 +118,12 @@ def find_label(text: object, labels: tuple[str, ...]) -> str | None:
     """
     if not isinstance(text, str):
         return None
-    return {_letters(label): label for label in labels}.get(_letters(text))
+    return _by_letters(labels).get(_letters(text))
+
+
+@lru_cache
+def _by_letters(labels):
+    return {_letters(label): label for label in labels}
 
 
 def _letters(text):
