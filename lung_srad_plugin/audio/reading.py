@@ -47,13 +47,13 @@ def load_recording(path, sample_rate=16000):
         try:
             samples = file.read(dtype="float32", always_2d=True)
         except soundfile.SoundFileError as error:
-            raise LungSRADError(f"{path}: cannot be read as audio to its end ({error})") from error
+            raise LungSRADError(f"{source.name}: cannot be read as audio to its end ({error})") from error
     if len(samples) == 0:
-        raise LungSRADError(f"{path}: the audio file holds no samples")
+        raise LungSRADError(f"{source.name}: the audio file holds no samples")
     recording = torch.from_numpy(samples).mean(dim=1)
     if not torch.isfinite(recording).all():
-        raise LungSRADError(f"{path}: the audio holds NaN or infinite samples; expected finite ones")
-    resampling_ratio(native_rate, sample_rate, path)
+        raise LungSRADError(f"{source.name}: the audio holds NaN or infinite samples; expected finite ones")
+    resampling_ratio(native_rate, sample_rate, source.name)
     if native_rate != sample_rate:
         # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
         # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.

@@ -16,7 +16,7 @@ def check_waveforms(waveforms: torch.Tensor | np.ndarray, sample_rate: int | Non
     waveforms : torch.Tensor or numpy array
         (B, samples) or (samples,), floats with full scale at 1.
     sample_rate : int or None
-        What the caller says it is, in Hz; None where nothing is said.
+        Of the waveforms in Hz, as far as the caller knows; None where not.
     expected_rate : int
         That of the model.
 

@@ -5,6 +5,8 @@ from itertools import pairwise
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.result import make_segment
 
+MIN_HOP = 0.01  # seconds, the shift between two frames of the features: a smaller one gives no finer timeline
+
 
 def check_hop(hop: float, window: float) -> float:
     """Return the seconds between the starts of two windows.
@@ -12,17 +14,17 @@ def check_hop(hop: float, window: float) -> float:
     Raises
     ------
     LungSRADError
-        Where it is no number, not above 0, or leaves gaps between windows.
+        Where it is no number, below ``MIN_HOP``, or leaves gaps between windows.
 
     Example
     -------
     >>> check_hop(4, window=8.0)
     4.0
     """
-    if isinstance(hop, bool) or not isinstance(hop, (int, float)) or not 0 < hop <= window:
+    if isinstance(hop, bool) or not isinstance(hop, (int, float)) or not MIN_HOP <= hop <= window:
         raise LungSRADError(
-            f"hop={hop!r}; expected seconds above 0 and at most {window:g}, the length of a window, or parts of the "
-            "recording would not be processed"
+            f"hop={hop!r}; expected seconds, at least {MIN_HOP:g} and at most {window:g}, the length of a window, or "
+            "parts of the recording would not be processed"
         )
     return float(hop)
 
@@ -51,7 +53,6 @@ def place_windows(samples, window, hop):
     >>> place_windows(5, window=8, hop=4)
     [(0, 5)]
     """
-    hop = max(1, hop)  # of less than a sample, by rounding
     if samples <= window:
         return [(0, samples)]
     begins = list(range(0, samples - window + 1, hop))

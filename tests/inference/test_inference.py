@@ -157,11 +157,11 @@ def test_a_recording_shorter_than_the_window_is_one_repeated_window(classifier, 
     assert (segment.start, segment.end) == (0.0, 3.0)
 
 
-def test_batch_size_changes_nothing_and_progress_is_told(classifier, noise):
-    told = []
-    one = classifier.classify_file(noise, batch_size=1, progress=lambda *numbers: told.append(numbers))
+def test_batch_size_changes_nothing_and_progress_is_reported(classifier, noise):
+    reported = []
+    one = classifier.classify_file(noise, batch_size=1, progress=lambda *numbers: reported.append(numbers))
     five = classifier.classify_file(noise, batch_size=5)
-    assert told == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert reported == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
     for left, right in zip(one.segments, five.segments, strict=True):
         assert left.probabilities == pytest.approx(right.probabilities, abs=1e-5)
 
@@ -198,7 +198,7 @@ def test_the_stock_class_loads_the_folder_and_agrees(classifier, model_folder):
     assert classifier.encode_batch(clips).shape == (2, 1, 32)
 
 
-def test_padding_behind_the_lengths_is_not_heard(classifier):
+def test_padding_behind_the_lengths_is_not_processed(classifier):
     clips = 0.1 * torch.randn(2, 40000)
     clips[1, 30000:] = 7.0
     found = classifier.classify_batch(clips, torch.tensor([1.0, 0.75]), 16000)[0]
@@ -330,7 +330,7 @@ def test_dataframe_or_the_cure(result, monkeypatch):
 def test_windows_cover_everything_and_merging_keeps_constants(samples, window, data):
     hop = data.draw(st.integers(1, window))
     windows = place_windows(samples, window, hop)
-    assert {place for begin, end in windows for place in range(begin, end)} == set(range(samples))
+    assert {sample for begin, end in windows for sample in range(begin, end)} == set(range(samples))
     assert windows == sorted(windows) and all(end - begin == min(window, samples) for begin, end in windows)
     segments = merge_windows(windows, [[0.25, 0.75]] * len(windows), 1, ("normal", "abnormal"))
     assert segments[0].start == 0 and segments[-1].end == samples

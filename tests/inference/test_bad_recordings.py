@@ -1,4 +1,4 @@
-"""What is refused or flagged, and in which words: recordings, cycles, batches."""
+"""What is refused or flagged: recordings, cycles, options and batches."""
 
 import struct
 from itertools import pairwise
@@ -21,9 +21,9 @@ def write(path, samples, rate=RATE, subtype=None):
     soundfile.write(path, samples, rate, subtype=subtype)
 
 
-def with_value(samples, value, place=1000):
+def with_value(samples, value, index=1000):
     samples = samples.copy()
-    samples[place] = value
+    samples[index] = value
     return samples
 
 
@@ -38,7 +38,7 @@ def wrong_header(path):
     path.write_bytes(b"RIFX" + path.read_bytes()[4:30])
 
 
-# How to make the file, and what must be said of it.
+# How to make the file, and what the message must contain.
 REFUSED = {
     "absent": (lambda path: None, "no such audio file"),
     "folder": (lambda path: path.mkdir(), "no such audio file"),
@@ -87,8 +87,8 @@ def cut_off(path):
 def streamed(path):
     write(path, sound())
     content = bytearray(path.read_bytes())
-    place = content.index(b"data") + 4
-    content[place : place + 4] = struct.pack("<I", 0xFFFFFFFF)
+    size = content.index(b"data") + 4
+    content[size : size + 4] = struct.pack("<I", 0xFFFFFFFF)
     path.write_bytes(content)
 
 
@@ -101,7 +101,7 @@ FLAGGED = {
     "silent part": (lambda path: write(path, silent_part), {"silence"}),
     "stuck part": (lambda path: write(path, stuck_part), {"constant"}),
     "cut off": (cut_off, {"truncated"}),
-    "streamed, size unknown": (streamed, set()),
+    "streamed, length unknown": (streamed, set()),
     "dead channel": (lambda path: write(path, np.stack([sound(), np.zeros(24000)], 1)), {"channel"}),
     "stuck channel": (lambda path: write(path, np.stack([np.full(24000, 0.25), sound()], 1)), {"channel", "offset"}),
     "eight channels": (lambda path: write(path, np.stack([sound()] * 8, 1)), set()),
@@ -123,7 +123,7 @@ def test_a_doubtful_recording_is_classified_and_flagged(classifier, tmp_path, ki
     assert sum(result.summary.probabilities.values()) == pytest.approx(1)
 
 
-def test_silence_has_its_place_and_is_not_classified(classifier, tmp_path):
+def test_silence_is_located_and_not_classified(classifier, tmp_path):
     path = tmp_path / "gap.wav"
     write(path, np.concatenate([sound(9), np.zeros(20 * RATE), sound(9)]))
     result = classifier.classify_file(path)
@@ -198,14 +198,20 @@ def test_bad_annotations_are_refused(classifier, good, tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"hop": 0}, "hop"), ({"hop": 9}, "hop"), ({"hop": -1}, "hop"), ({"batch_size": 0}, "batch_size=0")],
+    [
+        ({"hop": 0.001}, "hop"),
+        ({"hop": 0}, "hop"),
+        ({"hop": 9}, "hop"),
+        ({"hop": -1}, "hop"),
+        ({"batch_size": 0}, "batch_size=0"),
+    ],
 )
 def test_bad_options_are_refused(classifier, good, options, message):
     with pytest.raises(LungSRADError, match=message):
         classifier.classify_file(good, **options)
 
 
-def test_a_web_address_needs_a_place(classifier):
+def test_a_web_address_needs_savedir(classifier):
     with pytest.raises(LungSRADError, match="savedir=FOLDER"):
         classifier.classify_file("https://example.org/a.wav")
 
