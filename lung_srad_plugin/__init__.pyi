@@ -9,6 +9,9 @@ from .audio.cycles import shape_cycle as shape_cycle
 from .audio.feature_cache import FeatureCache as FeatureCache
 from .audio.features import CycleFeatures as CycleFeatures
 from .audio.features import KaldiFbank as KaldiFbank
+from .audio.mel_augment import MelAugment as MelAugment
+from .audio.mel_augment import apply_mel_augment as apply_mel_augment
+from .audio.mel_augment import draw_mel_augment as draw_mel_augment
 from .audio.normalization import AudioSetNormalization as AudioSetNormalization
 from .audio.normalization import FeatureNormalization as FeatureNormalization
 from .audio.reading import load_recording as load_recording

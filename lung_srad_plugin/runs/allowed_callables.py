@@ -4,7 +4,15 @@ from lung_srad_plugin.utils.yaml_nodes import Arguments, YamlRules
 
 # Constructors of this package check the names of their arguments; those of older versions stay readable.
 _CLASSES = (
-    *("CycleFeatures", "KaldiFbank", "FeatureCache", "FeatureNormalization", "AudioSetNormalization", "SpecAugment"),
+    *(
+        "CycleFeatures",
+        "KaldiFbank",
+        "FeatureCache",
+        "FeatureNormalization",
+        "AudioSetNormalization",
+        "SpecAugment",
+        "MelAugment",
+    ),
     *("DASSEncoder", "LogClassifier", "Projector", "LungSoundModel", "PatchMixContrastiveLoss", "CosineByEpoch"),
 )
 _OPTIMIZERS = ("Adam", "AdamW", "SGD")

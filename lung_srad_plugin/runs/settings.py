@@ -110,6 +110,11 @@ class Settings(BaseModel):
     feature_cache: Built
     normalization: Annotated[str, _one_of(NORMALIZATIONS)] = "audioset"
     mean_var_norm: Built
+    mel_shift: Switch = False
+    mel_equalizer: Annotated[float, _finite(0, description="a deviation from 0, in natural logarithms")] = 0.0
+    mel_low_pass: Probability = 0.0
+    mel_noise: Probability = 0.0
+    mel_augment: Built | None = None
     spec_augment_probability: Probability
     spec_augment_time_share: Share = TIME_SHARE
     spec_augment_freq_share: Share = FREQ_SHARE

@@ -25,7 +25,8 @@ from lung_srad_plugin.training.state import TrainingState, prediction_stats
 class LungSoundBrain(sb.Brain):
     """Train and evaluate a lung-sound classifier with the Patch-Mix contrastive loss.
 
-    ``modules`` holds ``mean_var_norm``, ``augment`` and ``model`` (a ``LungSoundModel``). ``hparams`` holds
+    ``modules`` holds ``mean_var_norm``, ``augment`` and ``model`` (a ``LungSoundModel``), and where wanted
+    ``mel_augment``. ``hparams`` holds
     ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis' contrastive loss; an axis of
     weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``, ``labels``,
     ``class_weights`` (C), ``seed``, ``training_version``, ``select_by``, ``min_sensitivity``, ``train_logger`` and
@@ -62,7 +63,10 @@ class LungSoundBrain(sb.Brain):
     def compute_forward(self, batch, stage):
         """Return the model's output for the batch and the Patch-Mix plans it was computed with."""
         batch = batch.to(self.device)
-        feats = self.modules.mean_var_norm(*batch.feats)
+        feats, lens = batch.feats
+        if "mel_augment" in self.modules:  # runs of version 0.1 do not have it; it changes nothing in evaluation
+            feats = self.modules.mel_augment(feats)
+        feats = self.modules.mean_var_norm(feats, lens)
         if stage is not sb.Stage.TRAIN:
             return self.modules.model(feats), ()
         feats = self.modules.augment(feats)

@@ -419,7 +419,11 @@ def test_each_experiment_builds(path, tmp_path):
     assert base.name == "lung_srad.yaml"
     assert hparams["classifier"].linear.out_features == 4
     smoothed = [name for name, _ in hparams["embedding_model"].named_modules() if name.endswith("op.module")]
-    assert len(smoothed) == len(hparams["gaussian_blocks"]) == {"dass": 0, "lung_srad_demo": 1}.get(path.stem, 2)
+    assert (
+        len(smoothed)
+        == len(hparams["gaussian_blocks"])
+        == {"dass": 0, "lung_srad_demo": 1, "sprsound": 0, "starter": 0}.get(path.stem, 2)
+    )
 
 
 def test_published_settings():
