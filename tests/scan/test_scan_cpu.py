@@ -1,3 +1,5 @@
+"""The numba kernels against the reference: outputs, gradients, extreme values, types, threads, recompilation."""
+
 import functools
 import math
 import shutil

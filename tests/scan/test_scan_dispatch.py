@@ -1,3 +1,5 @@
+"""Selection of a backend, and checks of the arguments of the public scan functions."""
+
 import pytest
 import torch
 from scan_cases import NAMES, map_inputs, sequence_inputs

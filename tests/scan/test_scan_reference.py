@@ -1,3 +1,5 @@
+"""The reference scan against numbers computed by hand."""
+
 import math
 
 import torch
@@ -45,7 +47,7 @@ def test_the_four_traversals_of_a_map_computed_by_hand():
     y = cross_scan_reference(
         x, ones, ones, ones, torch.zeros(4, 1, 1), torch.zeros(4, 1), torch.full((4, 1), step_of_one)
     )
-    # Forward and backward together see the whole, 21, and the position itself once more; twice, for rows and columns.
+    # Forward and backward together sum the whole map, 21, and the position itself once more; twice, for rows and columns.
     torch.testing.assert_close(y[0, :, :, 0], torch.tensor([[44.0, 46.0, 48.0], [50.0, 52.0, 54.0]]))
 
 
@@ -57,7 +59,7 @@ def test_traversals_visit_every_position_once():
 
 
 def test_each_traversal_has_its_own_parameters():
-    # Only traversal 1 (columns) writes: an impulse is then seen below it and in later columns, nowhere else.
+    # Only traversal 1 (columns) writes: an impulse then reaches what is below it and later columns, nothing else.
     x = torch.zeros(1, 2, 2, 1)
     x[0, 0, 1] = 1
     ones, B = torch.ones(1, 2, 2, 4, 1), torch.zeros(1, 2, 2, 4, 1)
