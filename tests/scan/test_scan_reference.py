@@ -47,7 +47,7 @@ def test_the_four_traversals_of_a_map_computed_by_hand():
     y = cross_scan_reference(
         x, ones, ones, ones, torch.zeros(4, 1, 1), torch.zeros(4, 1), torch.full((4, 1), step_of_one)
     )
-    # Forward and backward together sum the whole map, 21, and the position itself once more; twice, for rows and columns.
+    # Forward and backward together: the sum of the map, 21, and the position once more; for rows and for columns.
     torch.testing.assert_close(y[0, :, :, 0], torch.tensor([[44.0, 46.0, 48.0], [50.0, 52.0, 54.0]]))
 
 
