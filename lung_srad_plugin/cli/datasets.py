@@ -34,7 +34,7 @@ def datasets(
     record = find_data_set(name)
     table = Table.grid(padding=(0, 2))
     for field in fields(record):
-        if field.name == "name_pattern":
+        if field.name in ("name_pattern", "has_recipe"):
             continue
         value = getattr(record, field.name)
         if field.name == "checksums":

@@ -73,7 +73,8 @@ def refuse_other_data_set(files: Sequence[Path], wanted: DataSetRecord, folder: 
     counts = {record.name: record.count_recordings(files) for record in DATA_SETS.values()}
     found = DATA_SETS[max(counts, key=lambda name: counts[name])]
     if counts[found.name]:
+        training = f"; to train on it: --dataset {found.name}" if found.has_recipe else ""
         raise LungSRADError(
             f"{printable(folder)} holds {found.title} ({counts[found.name]} of {len(files)} audio files have its "
-            f"names), not {wanted.title}; prepare it with: {found.command} DATA_FOLDER SAVE_FOLDER"
+            f"names), not {wanted.title}; prepare it with: {found.command} DATA_FOLDER SAVE_FOLDER{training}"
         )

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lung_srad_plugin.datasets.catalogue import DATA_SETS
 from lung_srad_plugin.datasets.icbhi.prepare import prepare_icbhi
 from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound
 from lung_srad_plugin.datasets.sprsound.tasks import TASKS, find_task
 from lung_srad_plugin.errors import LungSRADError
 
 # What `dataset` and `task` may be in an experiment. Other data sets: prepare them by their command, then skip_prep.
-TRAINED_DATA_SETS = ("icbhi", "sprsound")
+TRAINED_DATA_SETS = tuple(record.name for record in DATA_SETS.values() if record.has_recipe)
 TASK_NAMES = tuple(TASKS)
 
 # Settings that only ICBHI has, with the values at which they change nothing.

@@ -37,6 +37,8 @@ class DataSetRecord:
         The command that prepares it; it takes the data folder and the folder to write to.
     name_pattern : str
         Regular expression that the whole file name of a recording, without its ending, matches.
+    has_recipe : bool
+        Whether ``dataset`` in an experiment may be this data set; others are prepared by their command first.
     checksums : mapping
         File of the download to its SHA-256, where the authors published one.
 
@@ -59,6 +61,7 @@ class DataSetRecord:
     label_unit: str
     command: str
     name_pattern: str
+    has_recipe: bool = False
     checksums: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def count_recordings(self, files: Sequence[Path]) -> int:

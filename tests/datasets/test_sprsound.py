@@ -11,6 +11,7 @@ import soundfile
 from lung_srad_plugin.cli.main import main
 from lung_srad_plugin.datasets.manifests import read_manifest, validate_manifests
 from lung_srad_plugin.datasets.sprsound.annotation import parse_annotation
+from lung_srad_plugin.datasets.sprsound.layout import Layout
 from lung_srad_plugin.datasets.sprsound.prepare import prepare_sprsound
 from lung_srad_plugin.datasets.sprsound.recording_name import parse_name
 from lung_srad_plugin.datasets.sprsound.tasks import EVENT_TYPES, FOUR_CLASSES, TASKS, pool_recording_labels
@@ -184,6 +185,25 @@ def refusal(data, **options):
 def test_every_published_layout_is_found(data):
     found = summary_of(prepare(data))["found"]
     assert {part: of["recordings"] for part, of in found.items()} == {"train": 10, "test_intra": 1, "test_inter": 1}
+
+
+@pytest.mark.parametrize(
+    ("root", "folders", "part"),
+    [
+        ("data", "BioCAS2022/train2022_json", "train"),
+        ("data", "Classification/valid_classification_json/2022/inter_test_json", "test_inter"),
+        ("data", "Classification/test_classification_json/2023", "test_2023"),
+        ("data", "BioCAS2024/test2024_json", "test_2024"),
+        ("test2025_json", ".", "test_2025"),
+        ("training_data", "test2022_json", None),
+        ("train_data", "json", None),
+        ("data", "test2022_json", None),
+        ("data", "BioCAS2022", None),
+    ],
+)
+def test_part_by_folder(tmp_path, root, folders, part):
+    layout = Layout(tmp_path / root)
+    assert layout.part_of(tmp_path / root / folders / "a.json") == part
 
 
 def test_events_are_sorted_cut_and_named_by_their_position(data):

@@ -98,7 +98,7 @@ def test_a_task_of_the_challenge_is_trained_with_its_labels(data, tmp_path):
         ({"split": "kfold"}, "split: kfold; sprsound has only official"),
         ({"valid": "test"}, "valid: test; sprsound has only patients"),
         ({"dataset": "icbhi", "task": "1-1"}, "task: 1-1; icbhi has only 4class"),
-        ({"dataset": "icbhi"}, "lung-srad prepare-sprsound"),
+        ({"dataset": "icbhi"}, "lung-srad prepare-sprsound .*; to train on it: --dataset sprsound"),
         ({"dataset": "coswara"}, f"{', '.join(TRAINED_DATA_SETS)}"),
         ({"task": "3-1"}, "task"),
     ],

@@ -22,4 +22,5 @@ ICBHI = DataSetRecord(
     label_unit="breathing cycle",
     command="lung-srad prepare",
     name_pattern=PATTERN,
+    has_recipe=True,
 )

@@ -43,15 +43,17 @@ class Layout:
     def part_of(self, annotation: Path) -> str | None:
         """The part that an annotation belongs to, by the folders above it; ``None`` where they do not state it."""
         folders = [folder.lower() for folder in annotation.relative_to(self.root).parts[:-1]]
-        # The data folder itself may be the part, for example test2024_json.
-        return next(filter(None, map(_part, (*reversed(folders), self.root.name.lower()))), None) or None
+        root = self.root.name.lower()
+        if root.endswith("_json"):  # the data folder may be a part itself, for example test2024_json
+            folders = [root, *folders]
+        return next(filter(None, map(_part, reversed(folders))), None)
 
 
 def _part(folder):
     """The part that a folder's name states. ``test2023_json`` and a folder ``2023`` are the test of 2023."""
     if folder.startswith(("inter_test", "intra_test")):
         return f"test_{folder[:5]}"
-    if folder.startswith("train"):
+    if re.fullmatch(r"train(?:20\d\d)?(?:_[a-z]+)*", folder):
         return "train"
     match = re.fullmatch(r"(?:(?:test|valid)[a-z_]*)?(20\d\d)(?:_json)?", folder)
     return f"test_{match[1]}" if match and match[1] != "2022" else None

@@ -25,4 +25,5 @@ SPRSOUND = DataSetRecord(
     label_unit="event; recordings have Normal, CAS, DAS, CAS & DAS or Poor Quality",
     command="lung-srad prepare-sprsound",
     name_pattern=PATTERN,
+    has_recipe=True,
 )
