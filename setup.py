@@ -53,8 +53,8 @@ setup(
         "cuda": ["mamba-ssm", "causal-conv1d"],
         # Export to ONNX, and running what was exported.
         "onnx": ["onnx", "onnxscript", "onnxruntime"],
-        # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer.
-        "bench": ["transformers"],
+        # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
+        "bench": ["transformers", "scikit-learn"],
         "test": [
             "pytest",
             "pytest-xdist",
