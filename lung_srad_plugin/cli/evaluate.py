@@ -8,6 +8,7 @@ import typer
 from lung_srad_plugin.cli.options import TrustCode
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
+from lung_srad_plugin.utils.folders import shorten_name
 
 REPORTS = ("report.html", "report.md", "report.json")
 PREDICTIONS = "predictions.csv"  # written where a model classifies a manifest
@@ -81,13 +82,18 @@ def split_sources(paths):
     Raises
     ------
     LungSRADError
-        Where there are several sources, and one is not a folder.
+        Where there are several sources, and one is not a folder, or a name is one that no file can have.
 
     Example
     -------
     >>> split_sources([Path("model"), Path("test.csv")])
     ([PosixPath('model')], PosixPath('test.csv'))
     """
+    for path in paths:
+        try:
+            path.exists()
+        except OSError as error:
+            raise LungSRADError(f"{shorten_name(path)}: cannot be found ({error.strerror})") from None
     *sources, last = paths
     if not sources or last.is_dir():
         sources, manifest = paths, None

@@ -6,7 +6,7 @@ from pathlib import Path
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_config import ModelConfig, parse_config
 from lung_srad_plugin.runs.run_folder import RunFolder
-from lung_srad_plugin.utils.folders import is_folder, nearest_folder
+from lung_srad_plugin.utils.folders import is_folder, nearest_folder, shorten_name
 from lung_srad_plugin.utils.provenance import file_sha256
 
 CONFIG = "config.json"
@@ -46,7 +46,9 @@ def read_config(folder: str | Path) -> ModelConfig:
     if not is_folder(folder):
         near = nearest_folder(folder)
         hint = f"; did you mean {near}?" if near else ""
-        raise LungSRADError(f"{folder}: no such folder; expected a model that lung-srad export wrote{hint}")
+        raise LungSRADError(
+            f"{shorten_name(folder)}: no such folder; expected a model that lung-srad export wrote{hint}"
+        )
     run = RunFolder(folder)
     if run.checkpoints.is_dir() and not (folder / CONFIG).exists():
         raise LungSRADError(

@@ -20,6 +20,7 @@ from lung_srad_plugin.export.model_folder import WEIGHTS
 from lung_srad_plugin.export.weights import load_weights
 from lung_srad_plugin.runs.allowed_callables import RUN_RULES, TRUST
 from lung_srad_plugin.runs.saved_settings import read_saved_text
+from lung_srad_plugin.utils.text import printable
 from lung_srad_plugin.utils.yaml_nodes import build_checked
 
 FEATURES, NORMALIZATION = "compute_features", "mean_var_norm"
@@ -128,7 +129,7 @@ def _errors_named(origin: str) -> Iterator[None]:
     except LungSRADError:
         raise
     except Exception as error:  # of whatever kind the callables raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        reason = printable((str(error).strip().splitlines() or [""])[0])
         raise LungSRADError(
             f"{origin}: the model cannot be built ({type(error).__name__}: {reason}); expected the hyperparameters of "
             "a training run"

@@ -22,6 +22,7 @@ from lung_srad_plugin.export.model_folder import (
     read_text,
 )
 from lung_srad_plugin.export.weights import find_weights, load_weights
+from lung_srad_plugin.utils.text import printable
 from lung_srad_plugin.utils.yaml_nodes import build_checked
 
 MODULES = ("compute_features", "mean_var_norm", "embedding_model", "classifier")
@@ -114,7 +115,7 @@ def _build(path: Path, overrides: dict | str, overrides_must_match: bool, trust_
         except LungSRADError:
             raise
         except Exception as error:  # of whatever kind the callables raise
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+            reason = printable((str(error).strip().splitlines() or [""])[0])
             raise LungSRADError(
                 f"{path}: the model cannot be built ({type(error).__name__}: {reason}); {CURE}"
             ) from error
@@ -157,10 +158,9 @@ def _read_label_encoder(path: Path, labels: list[str]) -> CategoricalEncoder:
         encoder.load(path)
         found = [encoder.ind2lab[index] for index in range(len(encoder.ind2lab))]
     except Exception as error:  # of whatever kind the parsing of a wrong file meets
-        raise LungSRADError(f"{path}: not a label encoder ({type(error).__name__}: {error}); {CURE}") from None
+        raise LungSRADError(f"{path}: not a label encoder ({type(error).__name__}); {CURE}") from None
     if found != labels:
-        raise LungSRADError(
-            f"{path}: holds the labels {', '.join(map(str, found))}, but the model answers {', '.join(labels)}; {CURE}"
-        )
+        names = printable(", ".join(map(str, found)))
+        raise LungSRADError(f"{path}: holds the labels {names}, but the model has {', '.join(labels)}; {CURE}")
     encoder.expect_len(len(labels))
     return encoder

@@ -7,6 +7,7 @@ import torch
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import CURE, HYPERPARAMS
+from lung_srad_plugin.utils.text import printable
 
 
 def find_weights(folder: str | Path, name: str) -> Path:
@@ -51,7 +52,9 @@ def read_weights(path: str | Path) -> dict[str, torch.Tensor]:
         *(RuntimeError, OSError, EOFError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError),
         *(pickle.UnpicklingError, SafetensorError),
     ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's own words of an UnpicklingError advise to load the file all the same.
+        advice = isinstance(error, pickle.UnpicklingError) or not str(error)
+        reason = "it is damaged, or holds more than tensors" if advice else printable(str(error).splitlines()[0])
         raise LungSRADError(f"{path}: not a readable file of weights ({reason}); {CURE}") from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise LungSRADError(f"{path}: holds no weights by name; {CURE}")

@@ -13,7 +13,7 @@ from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource, Loca
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS
 from lung_srad_plugin.export.stored_model import StoredModel, read_model
-from lung_srad_plugin.utils.folders import is_folder, nearest_folder
+from lung_srad_plugin.utils.folders import is_folder, nearest_folder, shorten_name
 
 HUB_TIMEOUT = 10.0  # seconds for the hub to answer the one question whether it has a model
 
@@ -137,11 +137,10 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
                 f"{text}: no such folder; did you mean {near}? If it is a model of the Hugging Face hub, write "
                 f"{_HUB_SCHEME}{text}"
             )
-    name = text if len(text) <= 200 else f"{text[:200]}… ({len(text):,} characters)"
     near = nearest_folder(folder)
     hint = f"; did you mean {near}?" if near else ""
     raise LungSRADError(
-        f"{name or repr(name)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
+        f"{shorten_name(text)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
         f"owner/name{hint}"
     )
 

@@ -9,6 +9,7 @@ from hyperpyyaml import resolve_references
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.allowed_callables import RUN_CALLABLES, RUN_RULES, TRUST
 from lung_srad_plugin.runs.experiment import experiment_settings
+from lung_srad_plugin.utils.folders import shorten_name
 from lung_srad_plugin.utils.yaml_nodes import Arguments, called_tags, check_yaml
 
 
@@ -46,7 +47,7 @@ def read_saved_text(path: str | Path, trust_code: bool = False, asked: Iterable[
     except UnicodeDecodeError as error:
         raise LungSRADError(f"{path}: not a UTF-8 text file ({error.reason} at byte {error.start})") from None
     except OSError as error:
-        raise LungSRADError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise LungSRADError(f"{shorten_name(path)}: cannot be read ({error.strerror or error})") from None
     if not trust_code:
         anything = Arguments(names=None, positions=100)
         check_yaml(text, str(path), replace(RUN_RULES, callables=dict.fromkeys(asked, anything) | RUN_CALLABLES), TRUST)

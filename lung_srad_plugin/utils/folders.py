@@ -1,4 +1,4 @@
-"""Folders by names that users type: whether there is one, and which one may be meant."""
+"""Folders by names that users type: whether there is one, which one may be meant, and how a name is shown."""
 
 import difflib
 import os
@@ -44,3 +44,15 @@ def is_folder(path: str | Path) -> bool:
         return Path(path).is_dir()
     except (OSError, ValueError):  # a name that no file can have
         return False
+
+
+def shorten_name(name: str | Path, limit: int = 200) -> str:
+    """Return a name for a message: quoted where it is empty, cut where nobody would read it to its end.
+
+    Example
+    -------
+    >>> shorten_name("model"), shorten_name(""), shorten_name("x" * 5000, limit=10)
+    ('model', "''", 'xxxxxxxxxx… (5,000 characters)')
+    """
+    text = str(name)
+    return (text or repr(text)) if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters)"

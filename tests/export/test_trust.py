@@ -179,6 +179,20 @@ def test_info_builds_nothing(foreign, capsys):
     assert "Not a medical device" in capsys.readouterr().out and not trace.exists()
 
 
+def test_a_name_of_5000_characters_is_refused_by_every_command(cycles, tmp_path, capsys):
+    name = "x" * 5000
+    for arguments in (
+        ("info", name),
+        ("classify", cycles.with_name("normal.wav"), "--model", name),
+        ("classify", cycles.with_name("normal.wav"), "--model", f"owner/{name}"),
+        ("evaluate", name),
+        ("evaluate", name, cycles),
+        ("export", name, tmp_path / "model"),
+    ):
+        assert run_command(*arguments) == 2
+        assert len(capsys.readouterr().err) < 500
+
+
 def test_overrides_are_held_to_the_same_rule(folder, tmp_path):
     trace = tmp_path / "trace"
     overrides = f"sample_rate: !apply:os.mkdir [{trace}]"
