@@ -1,13 +1,15 @@
-"""From a training run to a model folder: what SpeechBrain's ``EncoderClassifier`` loads, and what people want to know.
+"""Exporting: from a checkpoint of a run to a model folder, which SpeechBrain's ``EncoderClassifier`` loads too.
 
-The folder appears when it is complete and verified. It may be moved: nothing in it names a place.
+The folder appears when it is complete and verified. It may be moved: nothing in it is a path.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from ruamel.yaml import YAML
@@ -25,7 +27,7 @@ from lung_srad_plugin.export.model_folder import (
     LICENSE,
     WEIGHTS,
 )
-from lung_srad_plugin.export.run_model import build_run_model, dump_nodes, read_run_settings
+from lung_srad_plugin.export.run_model import RunModel, build_run_model, dump_nodes, read_run_settings
 from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.runs.run_folder import RunFolder
@@ -60,7 +62,13 @@ pretrainer: !new:speechbrain.utils.parameter_transfer.Pretrainer
 TOLERANCE = 1e-5  # of log-probabilities, between the training modules and the exported folder
 
 
-def export_run(run_folder, destination, select="valid", onnx=False, trust_code=False):
+def export_run(
+    run_folder: str | Path,
+    destination: str | Path,
+    select: str = "valid",
+    onnx: bool = False,
+    trust_code: bool = False,
+) -> Path:
     """Export a checkpoint of a training run as a model folder.
 
     Arguments
@@ -71,7 +79,8 @@ def export_run(run_folder, destination, select="valid", onnx=False, trust_code=F
         Where to write: a folder that is absent or empty, or an earlier export, which is replaced.
     select : str
         ``"valid"``: the epoch that is best on the validation cycles. ``"last"``: the last epoch. ``"test"``: the epoch
-        that is best on the test cycles, for runs that looked at them; its scores are optimistic, and the card says so.
+        that is best on the test cycles, of runs that tested each epoch; its scores are optimistic, and the card says
+        so.
     onnx : bool
         Whether to write ``model.onnx`` too.
     trust_code : bool
@@ -101,7 +110,14 @@ def export_run(run_folder, destination, select="valid", onnx=False, trust_code=F
     return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code)
 
 
-def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=False, trust_code=False):
+def export_checkpoint(
+    run_folder: str | Path,
+    checkpoint: str | Path,
+    destination: str | Path,
+    select: str = "valid",
+    onnx: bool = False,
+    trust_code: bool = False,
+) -> Path:
     """Export one checkpoint of a training run as a model folder, and verify it by classifying a clip both ways.
 
     Arguments
@@ -114,7 +130,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
     destination : str or Path
         Where to write. The folder appears there in one step when it is complete.
     select : str
-        How the checkpoint was chosen, see ``export_run``.
+        How the checkpoint was selected, see ``export_run``.
     onnx : bool
         Whether to write ``model.onnx`` too.
     trust_code : bool
@@ -130,7 +146,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
     ------
     LungSRADError
         Where the run or the checkpoint lacks a part, the destination holds something else or cannot be written, or the
-        written folder does not answer as the training modules do.
+        outputs of the written folder differ from those of the training modules.
     """
     run, checkpoint, destination = RunFolder(run_folder), Path(checkpoint), Path(destination)
     settings = read_run_settings(run.settings_file, trust_code)
@@ -139,7 +155,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
     _check_destination(destination)
     model = build_run_model(settings, checkpoint, str(run.settings_file), trust_code)
-    with _appearing(destination) as folder:
+    with _complete_or_absent(destination) as folder:
         _write(folder, run, settings, model, checkpoint, select)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
@@ -150,7 +166,7 @@ def export_checkpoint(run_folder, checkpoint, destination, select="valid", onnx=
     return destination
 
 
-def verify_export(folder, modules, checkpoint):
+def verify_export(folder: Path, modules: dict[str, Any], checkpoint: Path) -> None:
     """Classify a clip with the training's modules and with the folder, loaded by the stock class.
 
     Arguments
@@ -180,12 +196,13 @@ def verify_export(folder, modules, checkpoint):
     difference = (found - expected).abs().max().item()
     if not difference <= TOLERANCE:
         raise LungSRADError(
-            f"{checkpoint}: the exported folder answers otherwise than the training modules (log-probabilities differ "
+            f"{checkpoint}: the exported folder's outputs differ from those of the training modules (log-probabilities "
             f"by {difference:.2g}); nothing was written. Please report this"
         )
 
 
-def _write(folder, run, settings, model, checkpoint, select):
+def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkpoint: Path, select: str) -> None:
+    """Write all files of a model folder but ``model.onnx``."""
     from safetensors.torch import save
 
     features = model.modules["compute_features"]
@@ -193,15 +210,15 @@ def _write(folder, run, settings, model, checkpoint, select):
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
         weights = {key: value.contiguous() for key, value in read_weights(folder / f"{name}.ckpt").items()}
-        # Not save_file: it lets nobody else read its files, and tells of a full disk in errors of its own.
+        # Not save_file: only the user could read its files, and it reports a full disk by errors of its own kind.
         (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)
     header, wiring = HEADER.format(sample_rate=features.sample_rate), WIRING.format(classes=len(labels))
     (folder / HYPERPARAMS).write_text(header + dump_nodes(model.nodes) + wiring, encoding="utf-8")
     results = run.results().as_dict() if run.results_file.is_file() else None
     shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
-    weighty = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
-    files = {name: file_sha256(folder / name) for name in sorted(weighty)}
+    hashed = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
+    files = {name: file_sha256(folder / name) for name in sorted(hashed)}
     experiment = results["experiment"] if results else run.path.resolve().name
     epoch = _read_meta(checkpoint).get("epoch")
     config = {
@@ -224,33 +241,34 @@ def _write(folder, run, settings, model, checkpoint, select):
         "files": files,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    config = parse_config(config, str(folder / CONFIG), "rename what it names")
-    (folder / CARD).write_text(write_card(config, results), encoding="utf-8")
+    checked = parse_config(config, str(folder / CONFIG), "rename what it names")
+    (folder / CARD).write_text(write_card(checked, results), encoding="utf-8")
 
 
-def _fitted(results, select, epoch):
-    """What was fitted on validation cycles for this very epoch; None where nothing was."""
+def _fitted(results: dict | None, select: str, epoch: int | None) -> dict:
+    """Return what was fitted on validation cycles for this epoch, None where nothing was."""
     scores = (results or {}).get("selected", {}).get(select, {})
     fits = scores.get("epoch") == epoch
     return {key: scores.get(key) if fits else None for key in ("calibration", "operating_points")}
 
 
-def _data(results):
-    """Name the data a run was trained on; stand-ins for patients are named as what they are."""
+def _data(results: dict) -> str:
+    """Return the name of the data that a run was trained on; synthetic sounds are named as such."""
     name = Path(results["data_folder"]).name
-    return f"{name}, SYNTHETIC sounds: the scores say nothing about patients" if trained_on_synthetic(results) else name
+    synthetic = trained_on_synthetic(results)
+    return f"{name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else name
 
 
-def _check_destination(destination):
+def _check_destination(destination: Path) -> None:
     if destination.exists() and not destination.is_dir():
         raise LungSRADError(f"{destination}: a file is there; expected a folder that is absent or empty")
     if destination.is_dir():
-        # An export as it was written may be replaced; not a card that somebody has edited since.
+        # An export may be replaced as long as it is as it was written: not a card that somebody has edited since.
         refuse_foreign_content(destination)
 
 
 @contextmanager
-def _appearing(destination):
+def _complete_or_absent(destination: Path) -> Iterator[Path]:
     """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure."""
     destination = destination.resolve()
     folder = destination.with_name(f".{destination.name}.{os.getpid()}.part")
@@ -268,17 +286,17 @@ def _appearing(destination):
             raise
     except OSError as error:
         raise LungSRADError(
-            f"{destination}: cannot be written ({error.strerror or error}); nothing was left there half done. Choose a "
-            "folder with free space that you may write to"
+            f"{destination}: cannot be written ({error.strerror or error}); nothing incomplete was left there. Choose "
+            "a folder with free space that you may write to"
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _read_meta(checkpoint):
+def _read_meta(checkpoint: Path) -> dict:
+    """Return what SpeechBrain notes about a checkpoint: its epoch and scores."""
     try:
-        # SpeechBrain writes a tag for the end of the epoch, which needs none of its code to read.
         return YAML(typ="safe", pure=True).load((checkpoint / "CKPT.yaml").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}

@@ -9,6 +9,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, trained_on_synthetic
 from lung_srad_plugin.export.model_config import ModelConfig
 from lung_srad_plugin.metrics.calibration import read_calibration
 from lung_srad_plugin.utils.text import markdown_text, printable
@@ -58,6 +59,7 @@ def write_card(config: ModelConfig, results: dict[str, Any] | None = None) -> st
         classes=", ".join(map(markdown_text, config.labels)),
         sample_rate=config.sample_rate,
         duration=f"{config.duration:g}",
+        synthetic=TRAINED_ON_SYNTHETIC if trained_on_synthetic(config.model_dump()) else None,
         frames=config.frames or "as many as there are",
         facts=[(name, markdown_text(value)) for name, value in _facts(config, results or {})],
         selection=_selection(config),

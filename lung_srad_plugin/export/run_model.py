@@ -49,7 +49,7 @@ class RunModel:
     """
 
     nodes: dict[str, Any]
-    modules: dict[str, torch.nn.Module]
+    modules: dict[str, Any]
 
 
 def read_run_settings(path: str | Path, trust_code: bool = False) -> CommentedMap:

@@ -1,4 +1,4 @@
-"""The model folder: what is in it, that it appears whole or not at all, and what its card says."""
+"""Exporting: what a model folder holds, that it appears complete or not at all, and what its card says."""
 
 import errno
 import json
@@ -75,14 +75,14 @@ def test_a_selection_that_the_run_does_not_have_is_refused(run_folder, tmp_path)
     assert not (tmp_path / "model").exists()
 
 
-def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path):
+def test_an_incomplete_checkpoint_is_not_selected(tmp_path):
     run = write_run(tmp_path / "run")
     (run / "save" / "CKPT+epoch2" / "whole.ckpt").unlink()
     folder = export_run(run, tmp_path / "model", "last")
     assert json.loads((folder / "config.json").read_text())["epoch"] == 1
 
 
-def test_the_stock_class_answers_as_the_training_modules(model_folder, tmp_path):
+def test_the_stock_class_gives_the_outputs_of_the_training_modules(model_folder, tmp_path):
     moved = shutil.copytree(model_folder, tmp_path / "moved")
     stock = EncoderClassifier.from_hparams(source=str(moved), run_opts={"device": "cpu"})
     encoder, head = build_modules(seed=1)
@@ -105,12 +105,12 @@ def test_an_earlier_export_is_replaced_as_a_whole(run_folder, tmp_path):
 def test_nothing_else_is_ever_replaced(run_folder, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "thesis.txt").write_text("years of work")
+    (folder / "thesis.txt").write_text("my thesis")
     with pytest.raises(LungSRADError, match=r"thesis\.txt: already there"):
         export_run(run_folder, folder)
     with pytest.raises(LungSRADError, match="a file is there"):
         export_run(run_folder, folder / "thesis.txt")
-    assert (folder / "thesis.txt").read_text() == "years of work"
+    assert (folder / "thesis.txt").read_text() == "my thesis"
 
 
 def test_a_card_that_somebody_edited_is_not_replaced(run_folder, tmp_path):
@@ -123,7 +123,7 @@ def test_a_card_that_somebody_edited_is_not_replaced(run_folder, tmp_path):
 
 @pytest.mark.parametrize("stage", ["copyfile", "write_bytes", "rename"])
 @pytest.mark.parametrize("earlier", [True, False])
-def test_a_full_disk_leaves_what_was_there(run_folder, tmp_path, monkeypatch, stage, earlier):
+def test_a_full_disk_leaves_the_earlier_files(run_folder, tmp_path, monkeypatch, stage, earlier):
     folder = tmp_path / "model"
     before = {}
     if earlier:
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_what_was_there(run_folder, tmp_path, monkeypatch, st
     assert [path.name for path in tmp_path.iterdir()] == (["model"] if earlier else [])
 
 
-def test_a_kill_leaves_no_folder_that_looks_whole(run_folder, tmp_path, monkeypatch):
+def test_an_interrupted_export_leaves_no_folder(run_folder, tmp_path, monkeypatch):
     def killed(*arguments):
         raise KeyboardInterrupt
 
@@ -160,13 +160,13 @@ def test_a_kill_leaves_no_folder_that_looks_whole(run_folder, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_said(run_folder, tmp_path):
+def test_a_destination_that_cannot_be_written_is_named(run_folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LungSRADError, match=r"cannot be written .*Choose a folder"):
         export_run(run_folder, tmp_path / "file" / "model")
 
 
-def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):
+def test_a_read_only_destination_is_named(run_folder, tmp_path, monkeypatch):
     def refuse(path, *arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -175,10 +175,10 @@ def test_a_read_only_place_is_said(run_folder, tmp_path, monkeypatch):
         export_run(run_folder, tmp_path / "model")
 
 
-def test_an_export_that_answers_otherwise_is_not_written(run_folder, tmp_path, monkeypatch):
+def test_an_export_whose_outputs_differ_is_not_written(run_folder, tmp_path, monkeypatch):
     forward = CycleFeatures.forward
     monkeypatch.setattr(CycleFeatures, "forward", lambda features, waveforms: forward(features, 2 * waveforms))
-    with pytest.raises(LungSRADError, match="answers otherwise than the training modules"):
+    with pytest.raises(LungSRADError, match="outputs differ from those of the training modules"):
         export_run(run_folder, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
@@ -226,7 +226,7 @@ RUNS = {
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_a_run_that_is_not_whole_is_refused(tmp_path, kind):
+def test_an_incomplete_run_is_refused(tmp_path, kind):
     change, message = RUNS[kind]
     run = write_run(tmp_path / "run")
     change(run)
@@ -281,14 +281,20 @@ def test_names_are_no_markup_in_the_card(model_folder, run_folder):
     assert ModelCard(text).data.license == "apache-2.0"
 
 
-def test_the_card_warns_of_a_checkpoint_that_the_test_set_chose(model_folder):
+def test_the_card_warns_of_a_checkpoint_that_the_test_set_selected(model_folder):
     config = json.loads((model_folder / "config.json").read_text())
     config["protocol"]["selection"]["valid"] = "the validation cycles are the test cycles"
     config = ModelConfig.model_validate(config)
     assert "scores on the test set are optimistic" in write_card(config)
 
 
-def test_intervals_stand_beside_their_scores(model_folder, run_folder):
+def test_the_card_says_where_the_sounds_were_synthetic(model_folder):
+    config = read_config(model_folder)
+    assert "SYNTHETIC" not in write_card(config)
+    assert "trained on SYNTHETIC sounds" in write_card(config.model_copy(update={"synthetic": True}))
+
+
+def test_intervals_are_shown_beside_their_scores(model_folder, run_folder):
     config = read_config(model_folder)
     results = json.loads((run_folder / "results.json").read_text())
     results["selected"]["valid"]["intervals"] = {"4class": {"score": [45.0, 57.5]}}

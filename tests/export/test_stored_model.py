@@ -80,14 +80,14 @@ def write_rehashed(folder, name, content):
 
 
 @pytest.mark.parametrize("name", ["config.json", "hyperparams.yaml", "label_encoder.ckpt"])
-def test_each_needed_file_is_missed_by_name(folder, name):
+def test_each_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(LungSRADError, match=rf"{name}: the file is missing"):
         load(folder)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_weights_are_read_from_either_file_and_missed_where_there_is_none(folder, name):
+def test_weights_are_read_from_either_file_and_named_where_both_are_missing(folder, name):
     (folder / f"{name}.ckpt").unlink()
     load(folder)
     (folder / f"{name}.safetensors").unlink()
@@ -96,12 +96,12 @@ def test_weights_are_read_from_either_file_and_missed_where_there_is_none(folder
 
 
 @pytest.mark.parametrize("name", ["README.md", "LICENSE", "embedding_model.safetensors", "classifier.safetensors"])
-def test_files_for_people_may_be_missing(folder, name):
+def test_files_that_are_not_needed_may_be_missing(folder, name):
     (folder / name).unlink()
     assert load(folder).labels == ("normal", "crackle", "wheeze", "both")
 
 
-def test_safetensors_come_first(folder):
+def test_safetensors_are_read_first(folder):
     weights = load_file(folder / "embedding_model.safetensors")
     weights[NORM] = weights[NORM] + 1
     save_file(weights, folder / "embedding_model.safetensors")
@@ -194,7 +194,7 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
-def test_a_folder_that_is_not_whole_is_refused(folder, kind):
+def test_a_faulty_folder_is_refused(folder, kind):
     change, message = FOLDERS[kind]
     change(folder)
     with pytest.raises(LungSRADError, match=message) as caught:
@@ -220,7 +220,7 @@ def test_a_changed_file_is_named_before_anything_is_built(folder, name, monkeypa
             load(folder, trust_code=trust_code)
 
 
-def test_a_training_run_is_told_from_a_model(run_folder):
+def test_a_training_run_is_no_model(run_folder):
     with pytest.raises(LungSRADError, match=r"output of a training run, not a model; use .*export"):
         load(run_folder)
 

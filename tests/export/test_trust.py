@@ -1,4 +1,4 @@
-"""A model folder is data: a foreign callable is refused at each place, and runs only where the user trusts it."""
+"""A model folder is data: a foreign callable is refused wherever it is, and runs only where the user trusts it."""
 
 import copy
 import inspect
@@ -39,12 +39,12 @@ def write_yaml(folder, text):
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def places(tree, path=()):
+def paths(tree, path=()):
     """Yield the path of each value of a yaml tree."""
     for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
         yield (*path, key)
         if isinstance(value, dict | list):
-            yield from places(value, (*path, key))
+            yield from paths(value, (*path, key))
 
 
 def with_call(tree, path, trace):
@@ -61,11 +61,11 @@ def with_call(tree, path, trace):
     return text.getvalue()
 
 
-def test_a_foreign_callable_is_refused_at_each_place(folder, tmp_path):
+def test_a_foreign_callable_is_refused_in_each_value(folder, tmp_path):
     tree = YAML().load((folder / "hyperparams.yaml").read_text())
     trace = tmp_path / "trace"
     refused = 0
-    for path in places(tree):
+    for path in paths(tree):
         write_yaml(folder, with_call(tree, path, trace))
         with pytest.raises(LungSRADError, match=r"hyperparams\.yaml, .*line \d+: !apply:os\.mkdir is not allowed"):
             read_model(folder)
@@ -108,7 +108,7 @@ def test_each_tag_of_hyperpyyaml_is_refused_in_a_folder(folder, tmp_path, line):
     assert not trace.exists()
 
 
-def test_only_an_explicit_word_of_trust_runs_what_a_folder_calls(folder, tmp_path):
+def test_only_trust_code_runs_what_a_folder_calls(folder, tmp_path):
     trace = tmp_path / "trace"
     write_yaml(folder, (folder / "hyperparams.yaml").read_text() + f"extra: !apply:os.mkdir [{trace}]\n")
     with pytest.raises(LungSRADError, match="trust_code=True"):
@@ -146,7 +146,7 @@ def run_command(*arguments):
     return ended.value.code or 0
 
 
-def test_every_command_that_loads_a_model_wants_the_word_of_trust(foreign, cycles, tmp_path, capsys):
+def test_every_command_that_loads_a_model_needs_trust_code_for_foreign_callables(foreign, cycles, tmp_path, capsys):
     folder, trace = foreign
     commands = {
         "classify": (cycles.with_name("normal.wav"), "--model", folder, "--device", "cpu"),
@@ -160,7 +160,7 @@ def test_every_command_that_loads_a_model_wants_the_word_of_trust(foreign, cycle
         trace.rmdir()
 
 
-def test_a_run_is_exported_on_the_word_of_trust(run_folder, tmp_path, capsys):
+def test_a_run_with_foreign_callables_is_exported_with_trust_code(run_folder, tmp_path, capsys):
     run = shutil.copytree(run_folder, tmp_path / "run")
     path = run / "hyperparams.yaml"
     path.write_text(path.read_text().replace("kind: audioset", "kind: !apply:str [audioset]"))
