@@ -175,6 +175,15 @@ def test_one_file_with_two_labels_is_left_out_of_the_parts_and_its_subjects_stay
     assert len(rows_of(prepared)) == 60
 
 
+def test_equal_files_are_reported_without_parts_too(subjects, tmp_path, capsys):
+    copy_over(subjects, "EP1", "EP20")
+    prepared = prepare_kauh(subjects, tmp_path / "out", mixed="both")
+    summary = json.loads(prepared.summary.read_text(encoding="utf-8"))
+    assert summary["left_out"] == []
+    assert summary["same_file"] == ["EP1 (E W), EP20 (N) are the same file with different labels"]
+    assert "kauh.csv holds them all" in " ".join(capsys.readouterr().out.split())
+
+
 def test_one_file_with_one_label_is_kept_once(subjects, tmp_path):
     copy_over(subjects, "EP3", "EP8")
     prepared = prepare_kauh(subjects, tmp_path / "out", mixed="both", split="patients", quiet=True)

@@ -276,7 +276,8 @@ def _summarize(rows, parts, left_out, linked):
         "parts": counts,
         "patients_shared": shared_patients(counts),
         "notes": notes,
-        "left_out": left_out,
+        "same_file": list(dict.fromkeys(entry["why"] for entry in left_out)),
+        "left_out": left_out if parts else [],
     }
 
 
@@ -284,7 +285,8 @@ def _print(manifest, rows, summary):
     console = Console()
     subjects = len({row["patient"] for row in rows})
     console.print(f"{manifest}: {len(rows)} recordings of {subjects} subjects", highlight=False, markup=False)
-    for why in dict.fromkeys(entry["why"] for entry in summary["left_out"]):
-        console.print(f"Left out of train, valid and test: {why}", highlight=False, markup=False)
+    effect = "left out of train, valid and test" if summary["parts"] else "kauh.csv holds them all"
+    for why in summary["same_file"]:
+        console.print(f"Note: {why}; {effect}", highlight=False, markup=False)
     if summary["parts"]:
         print_summary(summary, "KAUH")
