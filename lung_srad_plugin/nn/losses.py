@@ -10,7 +10,7 @@ from lung_srad_plugin.errors import LungSRADError
 
 NEGATIVES = ("all", "diff_label")
 STOP_GRADIENTS = ("clean", "mixed", "none")
-CLASS_WEIGHTS = ("none", "inverse")
+CLASS_WEIGHTS = ("none", "inverse", "inverse_sqrt")
 
 
 def patch_mix_contrastive_loss(
@@ -156,13 +156,15 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
     ``"none"`` weighs all classes 1. ``"inverse"`` weighs class ``c`` by ``n / (C * n_c)``, where ``n_c`` of the ``n``
     training samples belong to it and C is the number of classes, so that the weights average 1 over the samples
     (King and Zeng, "Logistic regression in rare events data", 2001; scikit-learn calls it "balanced").
+    ``"inverse_sqrt"`` weighs it by ``1 / sqrt(n_c)``, scaled so that these weights average 1 too: between the two, for
+    classes of a few samples.
 
     Arguments
     ---------
     counts : dict
         Number of training samples by class name, in the order of the model's classes.
     scheme : str
-        ``"none"`` or ``"inverse"``.
+        One of ``CLASS_WEIGHTS``.
 
     Returns
     -------
@@ -178,6 +180,8 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
     -------
     >>> class_weights({"normal": 6, "crackle": 2}, "inverse")
     tensor([0.6667, 2.0000])
+    >>> class_weights({"normal": 9, "crackle": 1}, "inverse_sqrt")
+    tensor([0.8333, 2.5000])
     """
     if scheme not in CLASS_WEIGHTS:
         raise LungSRADError(f"class weighting {scheme!r} is unknown; expected one of {', '.join(CLASS_WEIGHTS)}")
@@ -186,7 +190,8 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
     empty = [name for name, count in counts.items() if count < 1]
     if empty:
         raise LungSRADError(
-            f"class weighting 'inverse' needs at least one training sample of each class; none of: {', '.join(empty)}"
+            f"class weighting {scheme!r} needs at least one training sample of each class; none of: {', '.join(empty)}"
         )
     values = torch.tensor(list(counts.values()), dtype=torch.float32)
-    return values.sum() / (len(values) * values)
+    weights = 1 / values if scheme == "inverse" else values.rsqrt()
+    return weights * values.sum() / (weights * values).sum()

@@ -127,6 +127,11 @@ def test_inverse_class_weights_agree_with_scikit_learn():
     assert class_weights(counts, "none").tolist() == [1, 1, 1, 1]
 
 
+def test_inverse_square_root_weights_by_hand():
+    weights = class_weights({"normal": 16, "crackle": 4, "wheeze": 1}, "inverse_sqrt")
+    np.testing.assert_allclose(weights, np.array([1 / 4, 1 / 2, 1]) * 21 / (4 + 2 + 1), rtol=1e-6)
+
+
 def test_class_weights_refuse_empty_classes_and_unknown_schemes():
     with pytest.raises(LungSRADError, match="none of: wheeze, both"):
         class_weights({"normal": 3, "crackle": 1, "wheeze": 0, "both": 0}, "inverse")
