@@ -1,5 +1,6 @@
 """The model in training: one encoder for the clean sounds and their Patch-Mixed views, and the heads."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,7 @@ from torch import nn
 
 from lung_srad_plugin.encoders.base import Encoder
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.nn.patch_mix import apply_patch_mix
+from lung_srad_plugin.nn.patch_mix import PatchMixPlan, apply_patch_mix
 
 
 class ModelOutput(NamedTuple):
@@ -77,7 +78,7 @@ class LungSoundModel(nn.Module):
         self.projector = projector
         self.distillation_head = distillation_head
 
-    def forward(self, feats, plans=(), one_pass=True):
+    def forward(self, feats: torch.Tensor, plans: Sequence[PatchMixPlan] = (), one_pass: bool = True) -> ModelOutput:
         """Classify the clean sounds and project each of their mixed views.
 
         Arguments

@@ -30,7 +30,7 @@ def test_cycles_equal_the_reference(golden, icbhi_folder):
             torch.testing.assert_close(cycle, reference, atol=1e-4, rtol=0)
 
 
-def test_a_kept_recording_gives_the_same_cycle(icbhi_folder):
+def test_a_recording_in_memory_gives_the_same_cycle(icbhi_folder):
     path = icbhi_folder / "ICBHI_final_database" / "103_2b2_Ar_mc_LittC2SE.wav"
     torch.testing.assert_close(
         cut_cycle(load_recording(str(path)), 0.364, 3.25), read_cycle(path, 0.364, 3.25), atol=0, rtol=0
@@ -155,7 +155,7 @@ def test_an_absent_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no audio", b"RIFF\x00\x00\x00\x00WAVE"])
-def test_what_is_no_audio_is_named(tmp_path, content):
+def test_files_that_are_not_audio_are_named(tmp_path, content):
     path = tmp_path / "text.wav"
     path.write_bytes(content)
     with pytest.raises(LungSRADError, match=r"text\.wav: cannot be read as audio"):

@@ -57,7 +57,7 @@ def test_a_batch_equals_clip_by_clip(batch, samples):
     torch.testing.assert_close(kaldi_fbank(waveforms), expected, atol=1e-4, rtol=0)
 
 
-def test_clips_of_a_batch_do_not_touch_each_other():
+def test_clips_of_a_batch_do_not_affect_each_other():
     waveforms = torch.randn(3, 16000)
     louder = waveforms.clone()
     louder[1] *= 100
@@ -81,7 +81,7 @@ def test_a_tone_is_found_in_its_mel_bin():
 
 
 @pytest.mark.parametrize("frames", [1, 798, 1024, 500])
-def test_the_number_of_frames_is_what_was_asked(frames):
+def test_the_number_of_frames_is_the_requested_one(frames):
     assert KaldiFbank(frames=frames)(torch.randn(2, 20000)).shape == (2, frames, 128)
 
 

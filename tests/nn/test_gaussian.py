@@ -1,4 +1,4 @@
-"""Smoothing against numbers worked out by hand, and the wrapper's promise about checkpoints."""
+"""Smoothing against numbers computed by hand; checkpoints are the same with the wrapper and without."""
 
 import copy
 import math
@@ -173,7 +173,7 @@ def test_wrapper_alone_saves_and_loads():
     assert torch.equal(twice.module.module.bias, linear.bias)
 
 
-def test_loading_still_tells_what_does_not_fit():
+def test_loading_names_what_does_not_fit():
     wrapped = GaussianSmoothed(torch.nn.Conv2d(2, 2, 1))
     with pytest.raises(RuntimeError, match="bias"):
         wrapped.load_state_dict({"weight": wrapped.module.weight})

@@ -1,3 +1,5 @@
+"""The heads, and the model that joins them with an encoder, against each part applied by hand."""
+
 import pytest
 import torch
 from conv_encoder import ConvEncoder
@@ -129,7 +131,7 @@ def test_output_is_a_tuple_of_tensors():
     assert output.distilled is None
 
 
-def test_distillation_head_sees_clean_features_in_training_only():
+def test_distillation_head_processes_clean_features_in_training_only():
     model = LungSoundModel(ConvEncoder(), LogClassifier(8, 4), distillation_head=DistillationHead(8, 5))
     output = model(feats())
     assert torch.equal(output.distilled, model.distillation_head(output.pooled))

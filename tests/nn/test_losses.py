@@ -1,3 +1,5 @@
+"""The contrastive loss against golden values and its definition, and the class weights against scikit-learn."""
+
 import json
 import math
 

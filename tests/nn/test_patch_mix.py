@@ -1,3 +1,5 @@
+"""Patch-Mix plans and their application against the definition, and the distribution of what is drawn."""
+
 import dataclasses
 
 import pytest
