@@ -51,8 +51,9 @@ class AudioSource:
         try:
             return soundfile.SoundFile(self._handle())
         except (soundfile.SoundFileError, OSError) as error:
+            reason = getattr(error, "error_string", None) or error  # without the path as bytes
             raise LungSRADError(
-                f"{self.name}: cannot be read as audio ({error}); expected WAV or another format that libsndfile reads"
+                f"{self.name}: cannot be read as audio ({reason}); expected WAV or another format that libsndfile reads"
             ) from error
 
     def _check_file(self):

@@ -6,15 +6,14 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lung_srad_plugin.utils.files import write_together
+from lung_srad_plugin.utils.files import RESULT_MARK, write_together
 from lung_srad_plugin.utils.text import rich_text
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.result import Classification
 
-# Formats, and what their files end in. No data set has files named so: "a.txt" would be the annotation of "a.wav".
-ENDINGS = {"table": "lung-srad.txt", "json": "lung-srad.json", "csv": "lung-srad.csv", "audacity": "lung-srad.txt"}
-PICTURE_ENDING = "lung-srad.png"
+# Formats, and what their files end in after RESULT_MARK: "a.txt" alone would be the annotation of "a.wav".
+ENDINGS = {"table": ".txt", "json": ".json", "csv": ".csv", "audacity": ".txt"}
 FILE_WIDTH = 100  # characters of a table that is not printed on a terminal
 # Printed where a reader would wonder.
 RULE = (
@@ -30,12 +29,12 @@ def result_path(folder: Path, name: Path, format: str) -> Path:
     >>> result_path(Path("results"), Path("101_1b1_Al_sc_Meditron"), "audacity").name
     '101_1b1_Al_sc_Meditron.lung-srad.txt'
     """
-    return folder / name.with_name(f"{name.name}.{ENDINGS[format]}")
+    return folder / name.with_name(f"{name.name}{RESULT_MARK}{ENDINGS[format]}")
 
 
 def picture_path(folder: Path, name: Path) -> Path:
     """Return the file of the picture of a result, whose ``name`` has no ending."""
-    return folder / name.with_name(f"{name.name}.{PICTURE_ENDING}")
+    return folder / name.with_name(f"{name.name}{RESULT_MARK}.png")
 
 
 def print_result(result: Classification, format: str, file: TextIO, first: bool = True) -> None:

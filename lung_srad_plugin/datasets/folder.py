@@ -8,6 +8,7 @@ from pathlib import Path
 import soundfile
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.files import RESULT_MARK
 from lung_srad_plugin.utils.provenance import file_sha256
 from lung_srad_plugin.utils.text import printable
 
@@ -15,7 +16,8 @@ from lung_srad_plugin.utils.text import printable
 def files_below(root: Path) -> list[Path]:
     """Return all visible files below a folder, sorted.
 
-    Hidden files and ``__MACOSX`` folders are ignored; linked folders are followed, each folder once.
+    Hidden files, ``__MACOSX`` folders and results of ``lung-srad classify`` are ignored; linked folders are followed,
+    each folder once.
 
     Arguments
     ---------
@@ -33,7 +35,7 @@ def files_below(root: Path) -> list[Path]:
     Example
     -------
     >>> folder = getfixture("tmp_path")
-    >>> for name in ("b.wav", ".hidden", "a.txt"):
+    >>> for name in ("b.wav", ".hidden", "a.txt", "a.lung-srad.txt"):
     ...     (folder / name).touch()
     >>> [path.name for path in files_below(folder)]
     ['a.txt', 'b.wav']
@@ -47,7 +49,7 @@ def files_below(root: Path) -> list[Path]:
         seen.add(real)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__MACOSX")
         files += [Path(folder, name) for name in names if not name.startswith(".")]
-    return sorted(files)
+    return sorted(file for file in files if not file.stem.endswith(RESULT_MARK))
 
 
 def _refuse_folder(error):

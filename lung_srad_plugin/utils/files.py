@@ -21,6 +21,7 @@ from lung_srad_plugin.utils.provenance import file_sha256
 from lung_srad_plugin.utils.text import printable
 
 RECORD = ".lung-srad-files"  # lines of a SHA-256, two spaces and a name; of one name the latest that fits counts
+RESULT_MARK = ".lung-srad"  # ends the stem of a result beside data, "a.lung-srad.txt": preparing data ignores it
 _SHOWN = 5
 _CURES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space, or choose a folder on another disk"),

@@ -100,6 +100,18 @@ def test_other_commands_overwrite_nothing_either(run, run_folder, tmp_path, comm
     assert (out / name).read_text() == "mine"
 
 
+def test_results_beside_the_recordings_are_no_annotations(run, model_folder, tmp_path):
+    assert run("synthesize", tmp_path / "data", "--patients", "6", "--recordings", "1")[0] == 0
+    sounds = tmp_path / "data" / "ICBHI_final_database"
+    for format in ("audacity", "table", "csv"):
+        output = ["--format", format, "--output", sounds, "--annotations"]
+        assert run("classify", next(sounds.glob("*.wav")), "-m", model_folder, *output)[0] == 0
+        (sounds / ".lung-srad-files").rename(tmp_path / format)  # as if another folder's
+        assert run("prepare", tmp_path / "data", tmp_path / f"prepared {format}", "--valid", "test")[0] == 0
+        for result in sounds.glob("*.lung-srad.*"):
+            result.unlink()
+
+
 # ---- one bad file is listed, the rest is done ----
 
 BAD = {

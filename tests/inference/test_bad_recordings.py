@@ -79,8 +79,8 @@ def clipped():
     return (8 * sound()).clip(-1, 1)
 
 
-def cut_off(path):
-    write(path, sound(4))
+def cut_off(path, **options):
+    soundfile.write(path, sound(4), RATE, **options)
     path.write_bytes(path.read_bytes()[:-RATE])
 
 
@@ -101,6 +101,12 @@ FLAGGED = {
     "silent part": (lambda path: write(path, silent_part), {"silence"}),
     "stuck part": (lambda path: write(path, stuck_part), {"constant"}),
     "cut off": (cut_off, {"truncated"}),
+    "cut off Ogg": (lambda path: cut_off(path, format="OGG"), {"truncated"}),
+    "cut off AIFF": (lambda path: cut_off(path, format="AIFF"), {"truncated"}),
+    "cut off W64": (lambda path: cut_off(path, format="W64"), {"truncated"}),
+    "cut off RF64": (lambda path: cut_off(path, format="RF64"), {"truncated"}),
+    "cut off AU": (lambda path: cut_off(path, format="AU"), {"truncated"}),
+    "cut off RIFX": (lambda path: cut_off(path, format="WAV", endian="BIG"), {"truncated"}),
     "streamed, length unknown": (streamed, set()),
     "dead channel": (lambda path: write(path, np.stack([sound(), np.zeros(24000)], 1)), {"channel"}),
     "stuck channel": (lambda path: write(path, np.stack([np.full(24000, 0.25), sound()], 1)), {"channel", "offset"}),
