@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
 from lung_srad_plugin.errors import LungSRADError
@@ -30,7 +28,7 @@ from lung_srad_plugin.export.model_folder import (
 from lung_srad_plugin.export.run_model import RunModel, build_run_model, dump_nodes, read_run_settings
 from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
-from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.run_folder import RunFolder, read_checkpoint_meta
 from lung_srad_plugin.utils.files import record_folder, refuse_foreign_content
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
 
@@ -220,7 +218,7 @@ def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkp
     hashed = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
     files = {name: file_sha256(folder / name) for name in sorted(hashed)}
     experiment = results["experiment"] if results else run.path.resolve().name
-    epoch = _read_meta(checkpoint).get("epoch")
+    epoch = read_checkpoint_meta(checkpoint).get("epoch")
     config = {
         "format": FORMAT,
         "model": f"{experiment}-{files['embedding_model.ckpt'][:8]}",
@@ -292,13 +290,3 @@ def _complete_or_absent(destination: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _read_meta(checkpoint: Path) -> dict:
-    """Return what SpeechBrain notes about a checkpoint: its epoch and scores."""
-    try:
-        return YAML(typ="safe", pure=True).load((checkpoint / "CKPT.yaml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise LungSRADError(f"{checkpoint / 'CKPT.yaml'}: not valid yaml; choose another checkpoint") from error

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.record import RunResults, read_results
 from lung_srad_plugin.runs.saved_settings import saved_settings
@@ -116,6 +119,24 @@ class RunFolder:
 def has_checkpoints(folder: str | Path) -> bool:
     """Return whether a folder of checkpoints holds one, complete or not."""
     return any(Path(folder).glob("CKPT*"))
+
+
+def read_checkpoint_meta(checkpoint: str | Path) -> dict[str, Any]:
+    """Return the metadata of a checkpoint, such as its epoch; empty where it has none.
+
+    Raises
+    ------
+    LungSRADError
+        Where its file is no yaml.
+    """
+    path = Path(checkpoint) / "CKPT.yaml"
+    try:
+        # SpeechBrain writes a tag for the end of the epoch, which needs none of its code to read.
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise LungSRADError(f"{path}: not valid yaml; choose another checkpoint") from error
 
 
 def is_complete(checkpoint: "Checkpoint") -> bool:

@@ -69,7 +69,7 @@ def experiment_calls(base: str | Path, changes: dict) -> set[str]:
 
 
 def saved_settings(path: str | Path, trust_code: bool = False, asked: Iterable[str] = ()) -> dict:
-    """Return what each key of a run's ``hyperparams.yaml`` comes to, as ``experiment_settings`` does.
+    """Return the value of each key of a run's ``hyperparams.yaml``, as ``experiment_settings`` does.
 
     Arguments
     ---------

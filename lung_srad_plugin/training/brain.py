@@ -1,4 +1,4 @@
-"""The training loop: SpeechBrain's, with the hooks that Lung-SRAD fills in."""
+"""The training loop: SpeechBrain's ``Brain`` with the hooks of Lung-SRAD."""
 
 from functools import partial
 
@@ -49,7 +49,7 @@ class LungSoundBrain(sb.Brain):
         if self.alphas and projector is None:
             raise LungSRADError("projector: null, but an alpha is not 0; the contrastive loss needs a projector")
         if projector is not None and not self.alphas:
-            # Left out of the graph, it must not wait for gradients in distributed training.
+            # It is not used, so distributed training must not wait for its gradients.
             projector.requires_grad_(False)
         self.selection = EpochSelection.of_settings(vars(self.hparams))
         self.state = TrainingState(self.hparams.labels)
@@ -111,11 +111,13 @@ class LungSoundBrain(sb.Brain):
 
     def _check_weights(self):
         """Refuse to save weights that are not finite: a finite loss can have gradients that are not."""
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.modules.parameters()):
+        state = (*self.modules.parameters(), *self.modules.buffers())
+        # Each process has running statistics of its own where BatchNorm is not synchronised.
+        if not true_in_all_processes(all(bool(torch.isfinite(values).all()) for values in state), self.device):
             raise self._diverged("the weights are not finite")
 
     def _diverged(self, what):
-        """Return the error that ends a training which diverged; the checkpoints of the epochs before stay."""
+        """Return the error of a training that diverged; the checkpoints of the epochs before are kept."""
         step = f", step {self.step}" if self.step else ""
         finished = self.state.history[-1]["epoch"] if self.state.history else 0
         kept = f"; --test_only evaluates the epochs up to {finished}, whose checkpoints are kept" if finished else ""
@@ -212,7 +214,7 @@ class LungSoundBrain(sb.Brain):
         super()._save_intra_epoch_ckpt()
 
     def on_fit_start(self):
-        """Add what a resumed run needs, then resume from the newest whole checkpoint if there is one."""
+        """Add what a resumed run needs, then resume from the newest complete checkpoint if there is one."""
         self._compile()
         self._wrap_distributed()
         self.init_optimizers()

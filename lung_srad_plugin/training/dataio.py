@@ -33,7 +33,7 @@ class RunData:
     Arguments
     ---------
     split : dict
-        What results say of the split: ``split``, ``split_sha256`` and ``notes``.
+        What results state of the split: ``split``, ``split_sha256`` and ``notes``.
     manifests : ManifestsSummary
     rows : dict of list of dict
         The rows of the manifests by part.
@@ -84,7 +84,7 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
 
 
 def split_data(hparams: dict[str, Any]) -> dict[str, Any]:
-    """Write the manifests of the data set, unless the user brings manifests; return what results say of the split."""
+    """Write the manifests of the data set, unless the user brings manifests; return what results state of the split."""
     if hparams["skip_prep"]:
         return {"split": "own manifests", "split_sha256": None, "notes": []}
     folder = Path(hparams["train_csv"]).parent

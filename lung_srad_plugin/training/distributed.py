@@ -9,11 +9,12 @@ from typing import Any
 import speechbrain as sb
 import torch
 from speechbrain.utils.distributed import if_main_process
+from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.errors import LungSRADError
 
 
-def join_process_group(run_opts):
+def join_process_group(run_opts: RunOptions) -> None:
     """Join the processes that ``torchrun`` started; nothing happens where it started none.
 
     Arguments
@@ -22,17 +23,17 @@ def join_process_group(run_opts):
         SpeechBrain's run options; ``distributed_backend`` is used.
     """
     if torch.distributed.is_available():
-        # Its functions keep the group that exists when they are imported, as a default argument, for ever. torch
-        # imports it with the first wrapped model; imported now, it finds none to keep.
+        # A default argument of its functions holds the group that exists when it is imported, as long as Python runs.
+        # torch imports it with the first wrapped model; now there is no group yet.
         importlib.import_module("torch.distributed.nn.functional")
     sb.utils.distributed.ddp_init_group(run_opts)
 
 
-def leave_process_group():
-    """Leave the processes joined, once nothing uses them any more; nothing happens where none were.
+def leave_process_group() -> None:
+    """Leave the group once nothing uses it any more; nothing happens where there is none.
 
-    gloo's threads end with the last reference to the group. A thread that still lets go of a tensor while Python ends
-    would abort the process, after all its work was done.
+    gloo's threads end with the last reference to the group. A thread that still frees a tensor while Python ends would
+    abort the process, after all its work was done.
     """
     gc.collect()
     with contextlib.suppress(AssertionError, ValueError):
@@ -87,8 +88,8 @@ def run_on_main(function: Callable, *arguments: Any) -> None:
         raise LungSRADError(problem)
 
 
-def true_in_all_processes(value, device):
-    """Return whether ``value`` is true in every process, so that all of them decide alike; there may be only one.
+def true_in_all_processes(value: bool, device: str | torch.device) -> bool:
+    """Return whether ``value`` is true in every process, so that all of them decide alike.
 
     Arguments
     ---------

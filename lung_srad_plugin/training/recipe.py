@@ -45,7 +45,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
     Arguments
     ---------
     arguments : list of str
-        What stands on the command line: a hyperparameter file, ``--key value`` for each key of it to replace, and
+        The words of the command line: a hyperparameter file, ``--key value`` for each key of it to replace, and
         SpeechBrain's run options such as ``--device cuda`` or ``--test_only``.
 
     Returns

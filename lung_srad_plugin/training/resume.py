@@ -16,7 +16,7 @@ FREE_SETTINGS = (*NEUTRAL_SETTINGS, "skip_prep", "eval_precision", "report_train
 
 
 def check_resumable(base: Path, changes: dict[str, Any]) -> None:
-    """Refuse to resume a run under other settings than its own: its results would not be what they say they are.
+    """Refuse to resume a run under other settings than its own: its results would not be what they state.
 
     Where the experiment's output folder holds no checkpoint there is nothing to refuse.
 

@@ -1,4 +1,4 @@
-"""The parts of a run's record that say how its data were used and how it was trained."""
+"""The parts of a run's record that state how its data were used and how it was trained."""
 
 from typing import Any
 

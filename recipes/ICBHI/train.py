@@ -3,8 +3,8 @@
     python recipes/ICBHI/train.py hparams/lung_srad.yaml --data_folder ICBHI --pretrained DASS_medium_v2.pth
     torchrun --nproc_per_node 2 recipes/ICBHI/train.py hparams/lung_srad.yaml ...
 
-Any key of the hyperparameter file can be replaced by ``--key value``. A run that was stopped goes on where it was when
-the command is given again.
+Any key of the hyperparameter file can be replaced by ``--key value``. A run that was stopped resumes from its last
+checkpoint when the command is given again.
 """
 
 import sys

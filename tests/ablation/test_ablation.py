@@ -517,14 +517,14 @@ def test_killed_grid_goes_on_where_it_was(tmp_path):
     kept = output / "full" / "3" / "results.json"
     written = kept.stat().st_mtime_ns
     assert not (second / "finished").exists()
-    _wait_until_quiet(second / "train_log.txt")
+    _wait_until_quiet(RunFolder(second).train_log)
 
     def train_here(run, device):
         return Ended(main([str(run.experiment)]))
 
     assert ablate(grid, output, read_overrides(arguments), launch=train_here) == 0
     assert kept.stat().st_mtime_ns == written
-    epochs = [int(epoch) for epoch in re.findall(r"^epoch: (\d+)", (second / "train_log.txt").read_text(), re.M)]
+    epochs = [int(epoch) for epoch in re.findall(r"^epoch: (\d+)", (RunFolder(second).train_log).read_text(), re.M)]
     assert sorted(set(epochs)) == list(range(1, 6))
     assert epochs.count(1) == 1, "it began anew"
     table = json.loads((output / "ablation.json").read_text(encoding="utf-8"))

@@ -53,8 +53,8 @@ def test_results_of_an_earlier_version_are_read_and_written_as_they_were(run):
 
 
 def test_keys_of_a_later_version_are_kept():
-    told = {**results(), "energy": {"joules": 5}}
-    assert RunResults.model_validate(told).as_dict() == told
+    stored = {**results(), "energy": {"joules": 5}}
+    assert RunResults.model_validate(stored).as_dict() == stored
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_files_that_are_no_results_are_refused(tmp_path, text, message):
 
 
 def test_a_value_of_another_type_is_named_by_its_key(tmp_path):
-    told = results()
-    told["selected"]["valid"]["epoch"] = "first"
-    (tmp_path / "results.json").write_text(json.dumps(told), encoding="utf-8")
+    stored = results()
+    stored["selected"]["valid"]["epoch"] = "first"
+    (tmp_path / "results.json").write_text(json.dumps(stored), encoding="utf-8")
     with pytest.raises(LungSRADError, match=r"selected\.valid\.epoch"):
         read_results(tmp_path / "results.json")
 

@@ -43,8 +43,8 @@ def test_where_no_epoch_reaches_the_minimum_the_best_of_all_is_selected_and_the_
 def test_each_metric_selects_its_own_best_epoch(select_by):
     names = list(METRICS)
     epochs = [
-        {"epoch": 1 + place, "valid_sensitivity": 50.0, **{f"valid_{one}": float(one == name) for one in names}}
-        for place, name in enumerate(names)
+        {"epoch": epoch, "valid_sensitivity": 50.0, **{f"valid_{one}": float(one == name) for one in names}}
+        for epoch, name in enumerate(names, start=1)
     ]
     assert selected(EpochSelection(select_by), epochs) == 1 + names.index(select_by)
     assert METRICS[select_by] in EpochSelection(select_by).text("valid")

@@ -79,7 +79,7 @@ assert gloo_threads()
 distributed.leave_process_group()
 deadline = time.monotonic() + 5  # the system may show a thread for a moment after its end
 while gloo_threads():
-    assert time.monotonic() < deadline, "gloo's threads go on"
+    assert time.monotonic() < deadline, "gloo's threads have not ended"
     time.sleep(0.01)
 """
 

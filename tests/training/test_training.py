@@ -114,7 +114,7 @@ def test_run_leaves_its_report(run):
     assert (folder / "report" / "report.html").read_text(encoding="utf-8").endswith("</html>\n")
 
 
-def test_cycles_of_nobody_have_no_report_and_the_run_says_so(data, tmp_path, capsys):
+def test_cycles_without_patients_have_no_report_and_the_run_states_it(data, tmp_path, capsys):
     """Intervals resample patients, so there are none without them; everything else of the run is there."""
     rows = [line.rpartition(",")[0] for line in (data / "test.csv").read_text(encoding="utf-8").splitlines()]
     (tmp_path / "test.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -215,18 +215,18 @@ def test_killed_run_resumes_to_the_same_weights(run, data, tmp_path):
     assert histories[0] == histories[1]
 
 
-def test_a_run_is_not_gone_on_with_under_other_settings(run, data, capsys):
+def test_a_run_is_not_resumed_with_other_settings(run, data, capsys):
     folder, _ = run
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert main(toy_arguments(data, folder, **REPORTED, lr=0.001, alpha_time=0.5)) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert f"{folder}: holds a run with other settings" in told
-    assert "alpha_time is 1.0 there, 0.5 was asked for; lr is 0.003 there, 0.001 was asked for. To resume" in told
-    assert f"give the settings it began with, which {folder / 'hyperparams.yaml'} holds" in told
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"{folder}: holds a run with other settings" in message
+    assert "alpha_time is 1.0 there, 0.5 was asked for; lr is 0.003 there, 0.001 was asked for. To resume" in message
+    assert f"give the settings it began with, which {folder / 'hyperparams.yaml'} holds" in message
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_is_gone_on_with_by_its_own_settings_wherever_things_are(run, tmp_path):
+def test_a_run_is_resumed_with_its_own_settings_wherever_things_are(run, tmp_path):
     folder, _ = run
     saved = folder / "hyperparams.yaml"
     check_resumable(*read_experiment(saved))
@@ -382,7 +382,7 @@ def test_one_step_of_the_paper_from_released_weights(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "changes", "message"),
     [
-        (["--test_only"], {}, "no checkpoint"),
+        (["--test_only"], {}, "no complete checkpoint"),
         (["--lr", "0.1"], {}, "--lr is given twice"),
         ([], {"batch_sise": 4}, "did you mean batch_size"),
         ([], {"pretrained": "absent.pth"}, "absent.pth does not exist"),
@@ -393,14 +393,14 @@ def test_one_step_of_the_paper_from_released_weights(tmp_path):
         ([], {"class_weighting": "some"}, "class_weighting"),
     ],
 )
-def test_mistakes_are_told_in_one_sentence(data, tmp_path, capsys, flags, changes, message):
+def test_mistakes_are_named_in_one_sentence(data, tmp_path, capsys, flags, changes, message):
     assert main(toy_arguments(data, tmp_path, *flags, **changes)) == 2
     error = capsys.readouterr().err
     assert message in " ".join(error.split())
     assert "Traceback" not in error
 
 
-def test_missing_folder_and_weights_tell_where_to_get_them(tmp_path, capsys):
+def test_missing_folder_and_weights_are_refused_with_where_to_get_them(tmp_path, capsys):
     assert main([str(HPARAMS / "lung_srad.yaml"), "--pretrained", "null"]) == 2
     assert "ICBHI_2017_Challenge" in "".join(capsys.readouterr().err.split())
     assert main([str(HPARAMS / "lung_srad.yaml"), "--data_folder", str(tmp_path)]) == 2
