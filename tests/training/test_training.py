@@ -402,7 +402,7 @@ def test_mistakes_are_named_in_one_sentence(data, tmp_path, capsys, flags, chang
 
 def test_missing_folder_and_weights_are_refused_with_where_to_get_them(tmp_path, capsys):
     assert main([str(HPARAMS / "lung_srad.yaml"), "--pretrained", "null"]) == 2
-    assert "ICBHI_2017_Challenge" in "".join(capsys.readouterr().err.split())
+    assert "lung-sraddatasets" in "".join(capsys.readouterr().err.split())
     assert main([str(HPARAMS / "lung_srad.yaml"), "--data_folder", str(tmp_path)]) == 2
     assert "DASS/releases" in "".join(capsys.readouterr().err.split())
 
