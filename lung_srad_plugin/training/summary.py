@@ -22,7 +22,7 @@ def describe_protocol(
     return Protocol(
         **{**data.split, "notes": notes},
         valid_is_test=valid_is_test,
-        patients_shared=data.manifests.shared_patients,
+        patients_shared={parts: list(patients) for parts, patients in data.manifests.shared_patients.items()},
         sha256={part: file_sha256(hparams[f"{part}_csv"]) for part in PARTS},
         selection={
             rule: selection.text(rule, valid_is_test, reached=selected.reached[rule]) for rule in selected.scores
