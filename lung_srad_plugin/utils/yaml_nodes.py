@@ -7,7 +7,7 @@ builds nothing, and refused unless all of it is known.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from lung_srad_plugin.errors import LungSRADError
 
 SHOWN_PROBLEMS = 5
+MOST_ROUNDS = 4  # of writing and reading a text until it stays the same
 
 _YAML = "tag:yaml.org,2002:"
 _PLAIN_SCALARS = {_YAML + kind for kind in ("str", "int", "float", "bool", "null")}
@@ -130,7 +131,8 @@ def build_checked(
 ) -> dict:
     """Build what HyperPyYAML text describes, after checking it.
 
-    It is checked a second time with references and overrides filled in, so that neither can bring in anything else.
+    It is checked again with references and overrides filled in, so that neither can bring in anything else, and in the
+    very form in which HyperPyYAML builds it.
 
     Arguments
     ---------
@@ -158,10 +160,18 @@ def build_checked(
     from hyperpyyaml import load_hyperpyyaml, resolve_references
 
     check_yaml(text, origin, rules, cure)
+    if isinstance(overrides, str) and overrides:
+        check_yaml(overrides, f"{origin}, overrides", replace(rules, references="expressions"), cure)
+    filled = replace(rules, references="names", aliases=True, max_characters=10 * rules.max_characters)
     resolved = resolve_references(StringIO(text), overrides, overrides_must_match).getvalue()
-    filled = YamlRules(rules.callables, tags=rules.tags, aliases=True, max_characters=10 * rules.max_characters)
-    check_yaml(resolved, f"{origin}, references filled in", filled, cure)
-    return load_hyperpyyaml(resolved)
+    for _ in range(MOST_ROUNDS):
+        check_yaml(resolved, f"{origin}, references filled in", filled, cure)
+        again = resolve_references(StringIO(resolved)).getvalue()
+        if again == resolved:
+            # Loading writes and reads the text once more: it is the same, and so it is the checked one that is built.
+            return load_hyperpyyaml(resolved)
+        resolved = again
+    raise LungSRADError(f"{origin}: changes each time it is written and read; write its values in plain style")
 
 
 def called_tags(text: str) -> set[str]:

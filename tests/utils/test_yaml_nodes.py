@@ -138,12 +138,33 @@ def test_what_is_allowed_is_built_as_hyperpyyaml_builds_it():
     assert built["plain"] == [1, 2.5, True, None, "text"]
 
 
-def test_overrides_bring_in_nothing_that_the_rules_refuse(tmp_path):
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("!apply:os.mkdir ['{trace}']", "!applyref:os.mkdir ['{trace}']", "!include:{trace}"),
+        "(!!python/object/apply:os.mkdir ['{trace}'])",
+    ],
+)
+def test_overrides_bring_in_nothing_that_the_rules_refuse(tmp_path, value):
     trace = tmp_path / "trace"
-    for text in (f"size: !apply:os.mkdir ['{trace}']", f"size: (!!python/object/apply:os.mkdir ['{trace}'])"):
-        with pytest.raises(LungSRADError, match="references filled in, line 1"):
-            build_checked("size: 3", "some.yaml", RULES, text)
+    value = value.format(trace=trace)
+    with pytest.raises(LungSRADError, match=r"some\.yaml, overrides, line 1"):
+        build_checked("size: 3", "some.yaml", RULES, f"size: {value}")
+    if value.startswith("("):
+        with pytest.raises(LungSRADError, match=r"some\.yaml, references filled in, line 1"):
+            build_checked("size: 3", "some.yaml", RULES, {"size": value})
     assert not trace.exists()
+
+
+def test_what_is_built_is_what_was_checked(monkeypatch):
+    import hyperpyyaml
+
+    built, load = [], hyperpyyaml.load_hyperpyyaml
+    monkeypatch.setattr(hyperpyyaml, "load_hyperpyyaml", lambda text: built.append(text) or load(text))
+    text = "a: 1.50\nb: 'quoted'\nc: |\n  two\n  lines\nd: {e: [1,    2]}  # comment\nf: !ref <d>\ng: 1e-5\nh:\n"
+    result = build_checked(text, "some.yaml", RULES)
+    assert hyperpyyaml.resolve_references(built[0]).getvalue() == built[0]
+    assert result == load(text)
 
 
 def test_expressions_are_a_choice():
