@@ -109,6 +109,6 @@ class LungSoundModel(nn.Module):
             pooled, *mixed = self.encoder.encode(torch.cat(views)).chunk(len(views))
         else:
             pooled, *mixed = (self.encoder.encode(view) for view in views)
-        projected = tuple(self.projector(view) for view in mixed)
+        projected = () if self.projector is None else tuple(self.projector(view) for view in mixed)
         distilled = self.distillation_head(pooled) if self.training and self.distillation_head is not None else None
         return ModelOutput(self.classifier(pooled), pooled, projected, distilled)
