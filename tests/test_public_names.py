@@ -31,3 +31,33 @@ def test_name_is_imported_from_the_package(name):
 def test_unknown_name_is_refused():
     with pytest.raises(AttributeError, match="lung_sounds"):
         _ = lung_srad_plugin.lung_sounds
+
+
+def public_functions():
+    """Every public function, and every public method that is not SpeechBrain's or torch's with another body."""
+    for name in sorted(lung_srad_plugin.__all__):
+        found = getattr(lung_srad_plugin, name)
+        if inspect.isfunction(found):
+            yield name, found
+        elif inspect.isclass(found):
+            for key, value in vars(found).items():
+                method = getattr(value, "__func__", value)
+                overrides = any(
+                    hasattr(base, key)
+                    for base in found.__mro__[1:]
+                    if not base.__module__.startswith("lung_srad_plugin")
+                )
+                if inspect.isfunction(method) and not key.startswith("_") and not overrides:
+                    yield f"{name}.{key}", method
+
+
+@pytest.mark.parametrize(("name", "function"), list(public_functions()), ids=lambda value: str(value)[:40])
+def test_types_are_stated(name, function):
+    signature = inspect.signature(function)
+    untyped = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.annotation is parameter.empty and parameter.name not in ("self", "cls")
+    ]
+    assert not untyped, name
+    assert signature.return_annotation is not signature.empty, name

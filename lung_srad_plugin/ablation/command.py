@@ -1,8 +1,10 @@
 """``lung-srad ablate``: plan, run what is not there yet, and write the table."""
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -19,7 +21,14 @@ LOG_WIDTH = 160  # in a file, the table need not be squeezed
 INTERRUPTED = 130  # what shells report of a program that was interrupted
 
 
-def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
+def ablate(
+    grid: str | Path,
+    output: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    devices: Sequence[str] | None = None,
+    jobs: int | None = None,
+    launch: Callable | None = None,
+) -> int:
     """Run a grid of experiments and write its table.
 
     Runs that are finished stay as they are, runs that were stopped resume when the same command is given again.
@@ -53,9 +62,9 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
     console = Console()
     if not console.is_terminal:
         console = Console(width=LOG_WIDTH)
-    grid = read_grid(grid)
+    experiments = read_grid(grid)
     slots = make_slots(devices, jobs)
-    runs = plan_runs(grid, output, overrides)
+    runs = plan_runs(experiments, output, overrides)
     finished = check_folders(runs)
     refuse_foreign_files(table_files(output))
     asked = [run for run in runs if run not in finished]
@@ -86,7 +95,7 @@ def ablate(grid, output, overrides=None, devices=None, jobs=None, launch=None):
         execute(asked, slots, launch, report)
     except KeyboardInterrupt:
         interrupted = True
-    table = ablation_table(grid, runs, failures)
+    table = ablation_table(experiments, runs, failures)
     write_table(table, output)
     for block in rich_tables(table):
         console.print(block, highlight=False)

@@ -109,7 +109,7 @@ class KaldiFbank(torch.nn.Module):
             )
             return resized.squeeze(1)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (
             f"frames={self.frames}, n_mels={self.n_mels}, sample_rate={self.sample_rate}, "
             f"high_hz={self.sample_rate / 2 if self.high_hz is None else self.high_hz:g}, "
@@ -333,7 +333,7 @@ class CycleFeatures(torch.nn.Module):
         recordings = self.prepare(_as_batch(waveforms), name="waveforms")
         return self.fbank(shape_cycle(recordings, self.duration, self.sample_rate))
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"duration={self.duration}, sample_rate={self.sample_rate}, level={self.level}"
 
 

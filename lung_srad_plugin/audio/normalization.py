@@ -122,7 +122,7 @@ class FeatureNormalization(torch.nn.Module):
             return torch.where(std > MIN_STD, scaled, torch.zeros_like(scaled))
         return (feats - self.mean) / (2 * self.std)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"kind={self.kind}"
 
 

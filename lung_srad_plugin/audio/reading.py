@@ -6,20 +6,20 @@ from pathlib import Path
 import soundfile
 import torch
 
-from lung_srad_plugin.audio.source import audio_source
+from lung_srad_plugin.audio.source import AudioSource, audio_source
 from lung_srad_plugin.errors import LungSRADError
 
 # Values of the resampling filter. Rates without a common divisor, 44,099 and 16,000 Hz say, would need gigabytes.
 MAX_FILTER = 8_000_000
 
 
-def load_recording(path, sample_rate=16000):
+def load_recording(path: str | Path | AudioSource, sample_rate: int = 16000) -> torch.Tensor:
     """Read a recording as one channel at the wanted sample rate, without any fade.
 
     Arguments
     ---------
-    path : str or Path
-        An audio file that libsndfile reads, or what else ``audio_source`` takes. Several channels are averaged.
+    path : str, Path or AudioSource
+        An audio file that libsndfile reads, or an ``AudioSource``. Several channels are averaged.
     sample_rate : int
         Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
 

@@ -200,7 +200,7 @@ class SpecAugment(torch.nn.Module):
         )
         return apply_spec_augment(feats, plan)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return (
             f"freq_masks={self.freq_masks}, freq_share={self.freq_share:g}, time_masks={self.time_masks}, "
             f"time_share={self.time_share:g}, probability={self.probability}"

@@ -1,9 +1,15 @@
 """Classifying recordings with an exported model: one call, any recording."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import torch
 from speechbrain.inference.classifiers import EncoderClassifier
 from speechbrain.utils.autocast import AMPConfig, TorchAutocast
-from speechbrain.utils.fetching import LocalStrategy
+from speechbrain.utils.fetching import FetchConfig, LocalStrategy
+from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
@@ -13,9 +19,11 @@ from lung_srad_plugin.inference.forking import check_process
 from lung_srad_plugin.inference.loading import load_model, obtain_model
 from lung_srad_plugin.inference.predict import check_finite
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
+from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.inference.run_options import check_run_options
 from lung_srad_plugin.inference.thresholds import select_temperature, select_threshold
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
+from lung_srad_plugin.metrics.operating_points import OperatingPoint
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 from lung_srad_plugin.utils.threads import respect_cpu_quota
 
@@ -83,18 +91,18 @@ class LungSoundClassifier(EncoderClassifier):
     @classmethod
     def from_hparams(
         cls,
-        source,
-        hparams_file=HYPERPARAMS,
-        overrides=None,
-        overrides_must_match=True,
-        savedir=None,
-        download_only=False,
-        local_strategy=LocalStrategy.SYMLINK,
-        fetch_config=None,
-        run_opts=None,
-        freeze_params=True,
-        trust_code=False,
-    ):
+        source: Any,
+        hparams_file: str = HYPERPARAMS,
+        overrides: dict | str | None = None,
+        overrides_must_match: bool = True,
+        savedir: str | Path | None = None,
+        download_only: bool = False,
+        local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
+        fetch_config: FetchConfig | None = None,
+        run_opts: RunOptions | dict | None = None,
+        freeze_params: bool = True,
+        trust_code: bool = False,
+    ) -> Any:
         """Load an exported model and verify what SpeechBrain does not.
 
         Arguments
@@ -163,7 +171,13 @@ class LungSoundClassifier(EncoderClassifier):
 
     # ---- batches, as in the stock class ----
 
-    def encode_batch(self, wavs, wav_lens=None, normalize=False, sample_rate=None):
+    def encode_batch(
+        self,
+        wavs: torch.Tensor | np.ndarray,
+        wav_lens: torch.Tensor | None = None,
+        normalize: bool = False,
+        sample_rate: int | None = None,
+    ) -> torch.Tensor:
         """Return the embeddings (B, 1, D) of whole waveforms.
 
         Arguments
@@ -199,7 +213,12 @@ class LungSoundClassifier(EncoderClassifier):
             embeddings = self.hparams.mean_var_norm_emb(embeddings, torch.ones(len(embeddings), device=self.device))
         return embeddings
 
-    def classify_batch(self, wavs, wav_lens=None, sample_rate=None):
+    def classify_batch(
+        self,
+        wavs: torch.Tensor | np.ndarray,
+        wav_lens: torch.Tensor | None = None,
+        sample_rate: int | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[str]]:
         """Classify whole waveforms; arguments as for ``encode_batch``.
 
         Returns
@@ -216,7 +235,7 @@ class LungSoundClassifier(EncoderClassifier):
         score, index = out_prob.max(dim=-1)
         return out_prob, score, index, self.hparams.label_encoder.decode_torch(index)
 
-    def load_audio(self, path, savedir=None):
+    def load_audio(self, path: Any, savedir: str | Path | None = None) -> torch.Tensor:
         """Return a recording as ``(samples,)`` at the model's sample rate, on its device, without any fade.
 
         Arguments
@@ -230,13 +249,13 @@ class LungSoundClassifier(EncoderClassifier):
 
     # ---- the two halves of the model ----
 
-    def embed(self, feats):
+    def embed(self, feats: torch.Tensor) -> torch.Tensor:
         """Return the embeddings (B, 1, D) of log-mel features (B, T, F), on the model's device."""
         lens = torch.ones(len(feats), device=feats.device)
         with self.inference_ctx:
             return self.mods.embedding_model(self.mods.mean_var_norm(feats, lens), lens)
 
-    def classify_embeddings(self, embeddings):
+    def classify_embeddings(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Return the log-probabilities (B, C) of embeddings (B, 1, D), float32."""
         with self.inference_ctx:
             return self.mods.classifier(embeddings).squeeze(1).float()
@@ -245,17 +264,17 @@ class LungSoundClassifier(EncoderClassifier):
 
     def classify_file(
         self,
-        path,
-        cycles=None,
-        hop=4.0,
-        batch_size=2,
-        savedir=None,
-        progress=None,
-        calibrated=False,
-        sample_rate=None,
-        name=None,
-        sensitivity=None,
-    ):
+        path: Any,
+        cycles: str | Path | Sequence[tuple[float, float]] | None = None,
+        hop: float = 4.0,
+        batch_size: int = 2,
+        savedir: str | Path | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        calibrated: bool = False,
+        sample_rate: int | None = None,
+        name: str | None = None,
+        sensitivity: float | None = None,
+    ) -> Classification:
         """Classify a recording of any length, sample rate and number of channels.
 
         Arguments
@@ -311,8 +330,16 @@ class LungSoundClassifier(EncoderClassifier):
         return classify_recording(self, recording, batch_size, progress, temperature, operating_point)
 
     def encode_file(
-        self, path, cycles=None, hop=4.0, batch_size=2, savedir=None, progress=None, sample_rate=None, name=None
-    ):
+        self,
+        path: Any,
+        cycles: str | Path | Sequence[tuple[float, float]] | None = None,
+        hop: float = 4.0,
+        batch_size: int = 2,
+        savedir: str | Path | None = None,
+        progress: Callable[[int, int], object] | None = None,
+        sample_rate: int | None = None,
+        name: str | None = None,
+    ) -> FileEmbeddings:
         """Return the embeddings of a recording's cycles or windows; arguments as for ``classify_file``.
 
         Returns
@@ -323,7 +350,7 @@ class LungSoundClassifier(EncoderClassifier):
         vectors, _ = run_recording(self, recording, batch_size, progress)
         return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
 
-    def select_threshold(self, sensitivity, calibrated=False):
+    def select_threshold(self, sensitivity: float | None, calibrated: bool = False) -> OperatingPoint | None:
         """Return the ``OperatingPoint`` that ``classify_file`` would apply; None where ``sensitivity`` is None."""
         temperature = select_temperature(self.calibration, calibrated, self.model_id)
         return select_threshold(self.operating_points, sensitivity, temperature)

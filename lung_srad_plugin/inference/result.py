@@ -245,7 +245,7 @@ class Classification:
         """Write ``to_audacity`` to a file; raises as ``save_json``."""
         write_together({path: self.to_audacity()})
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> Any:
         """Return the segments as a ``pandas.DataFrame``, one row each.
 
         Raises

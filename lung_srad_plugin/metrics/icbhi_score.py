@@ -13,6 +13,7 @@ spectrogram transformer on respiratory sound classification", Interspeech 2023, 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
@@ -20,7 +21,7 @@ from lung_srad_plugin.labels import CLASSES
 TASKS = ("4class", "2class")
 
 
-def icbhi_scores(targets, predictions, task="4class"):
+def icbhi_scores(targets: ArrayLike, predictions: ArrayLike, task: str = "4class") -> dict[str, float]:
     """Return specificity, sensitivity and score of predicted classes.
 
     Arguments

@@ -142,7 +142,7 @@ class GaussianSmoothed(torch.nn.Module):
         """Return the wrapped module's state dict."""
         return self.module.state_dict(*args, **kwargs)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"kernel_size={self.kernel_size}, sigma={self.sigma}, padding={self.padding}"
 
 

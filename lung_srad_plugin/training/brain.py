@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import speechbrain as sb
 import torch
-from speechbrain.dataio.dataset import FilteredSortedDynamicItemDataset
+from speechbrain.dataio.dataset import DynamicItemDataset, FilteredSortedDynamicItemDataset
 from speechbrain.nnet.schedulers import update_learning_rate
-from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
+from speechbrain.utils.checkpoints import Checkpoint, mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from torch.nn.functional import nll_loss
 from torch.nn.parallel import DistributedDataParallel
 
@@ -196,7 +196,7 @@ class LungSoundBrain(sb.Brain):
         check_finite(predictions, stage)
         return predictions
 
-    def predict(self, dataset):
+    def predict(self, dataset: DynamicItemDataset) -> Predictions:
         """Return the ``Predictions`` of the present weights on a data set; nothing is loaded or saved."""
         loader = self.make_dataloader(dataset, sb.Stage.TEST, ckpt_prefix=None, **self.hparams.test_loader_kwargs)
         self._batches = []
@@ -225,11 +225,11 @@ class LungSoundBrain(sb.Brain):
             # SpeechBrain would take one more epoch, without a step, each time that the command is given again.
             self.hparams.epoch_counter.current = self.hparams.epoch_counter.limit
 
-    def find_checkpoint(self, rule):
+    def find_checkpoint(self, rule: str) -> Checkpoint:
         """Return the complete checkpoint that a rule of ``RULES`` selects; refuse where there is none."""
         return find_checkpoint(self.checkpointer, rule, self.selection)
 
-    def load_epoch(self, rule):
+    def load_epoch(self, rule: str) -> int:
         """Load the weights and the history of the epoch that a rule selects; return the epoch."""
         checkpoint = self.find_checkpoint(rule)
         self.checkpointer.load_checkpoint(checkpoint)

@@ -45,7 +45,7 @@ class CosineByEpoch:
     0.25
     """
 
-    def __init__(self, lr, epochs, decay=1e-3, keep_previous=0.0, warmup_epochs=0):
+    def __init__(self, lr: float, epochs: int, decay: float = 1e-3, keep_previous: float = 0.0, warmup_epochs: int = 0):
         if not (math.isfinite(lr) and lr > 0):
             raise LungSRADError(f"lr={lr}: expected a number above 0")
         if not epochs >= 1:
