@@ -110,7 +110,7 @@ class LungSoundClassifier(EncoderClassifier):
         source : str, Path or FetchSource
             A folder that ``lung-srad export`` or a training run wrote, a hub id ``owner/name``, or a web address. A
             folder is read where it lies: nothing is copied, and the network is not asked. What looks like a path, and
-            every ``Path``, is a folder.
+            every ``Path``, is a folder; ``hf://owner/name`` is always the hub's.
         hparams_file : str
             Name of the hyperparameter file.
         overrides : dict or str, optional
