@@ -7,11 +7,7 @@ import typer
 
 from lung_srad_plugin.cli.options import TrustCode
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.utils.files import refuse_foreign_files
 from lung_srad_plugin.utils.folders import shorten_name
-
-REPORTS = ("report.html", "report.md", "report.json")
-PREDICTIONS = "predictions.csv"  # written where a model classifies a manifest
 
 
 def evaluate(
@@ -54,8 +50,6 @@ def evaluate(
     from lung_srad_plugin.metrics.bootstrap import Bootstrap
 
     folders, manifest = split_sources(sources)
-    written = [*REPORTS, PREDICTIONS] if manifest is not None and folders[0].is_dir() else REPORTS
-    refuse_foreign_files(output / name for name in written)
     options = EvaluationOptions(
         manifest=manifest,
         data_root=data_root,

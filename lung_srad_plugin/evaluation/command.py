@@ -22,11 +22,9 @@ from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import Source
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
-from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.run_folder import REPORT_FILES, RunFolder
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
 from lung_srad_plugin.utils.progress import progress_bars
-
-REPORT_FILES = ("report.json", "report.md", "report.html")
 
 # From this number of resampled patients on, the expected time is printed before the work begins.
 MUCH = 100_000_000
@@ -57,9 +55,10 @@ def evaluate(source: str | Path, output: str | Path, options: EvaluationOptions 
         Where the options do not fit together, or data, model or predictions are faulty.
     """
     source, output, options = Path(source), Path(output), options or EvaluationOptions()
-    refuse_foreign_files(output / name for name in (*REPORT_FILES, "predictions.csv"))
-    found = _load(source, options)
     classified = options.manifest is not None and not source.is_file()
+    written = (*REPORT_FILES, "predictions.csv") if classified else REPORT_FILES
+    refuse_foreign_files(output / name for name in written)
+    found = _load(source, options)
     predictions = {"predictions.csv": found.selections[0].table} if classified else {}
     return _report(found, output, options, predictions)
 

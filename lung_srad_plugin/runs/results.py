@@ -12,7 +12,7 @@ from rich.text import Text
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, trained_on_synthetic
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.metrics.predictions import PredictionTable
-from lung_srad_plugin.metrics.predictions_file import format_predictions
+from lung_srad_plugin.metrics.predictions_file import write_predictions
 from lung_srad_plugin.reporting.figures import plot_confusion, plot_history, save_figure
 from lung_srad_plugin.runs.record import RunResults, Scores
 from lung_srad_plugin.runs.run_folder import RunFolder
@@ -47,9 +47,6 @@ def score_predictions(predictions: Any, labels: Sequence[str]) -> Scores:
 def write_results(results: RunResults, run: RunFolder) -> Table:
     """Write ``results.json``, ``results.txt`` and the pictures of a run; return the table, to be printed."""
     table = results_table(results)
-    # A run owns its folder, also one that the version before began.
-    run.results_file.unlink(missing_ok=True)
-    run.results_text.unlink(missing_ok=True)
     write_together({run.results_file: results.as_json(), run.results_text: _as_text(table, results)})
     for rule, scores in results.selected.items():
         selected = "last epoch" if rule == "last" else f"epoch {scores.epoch} ({rule}-selected)"
@@ -71,8 +68,7 @@ def write_run_predictions(tables: Mapping[str, Mapping[str, PredictionTable]], r
     """
     for rule, parts in tables.items():
         for part, table in parts.items():
-            # A run owns its folder, also one that the version before began.
-            run.predictions(part, rule).write_text(format_predictions(table), encoding="utf-8")
+            write_predictions(table, run.predictions(part, rule))
 
 
 def results_table(results: RunResults) -> Table:

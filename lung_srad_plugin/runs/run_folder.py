@@ -11,13 +11,16 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.record import RunResults, read_results
 from lung_srad_plugin.runs.saved_settings import saved_settings
 from lung_srad_plugin.runs.selection import RULES, EpochSelection
-from lung_srad_plugin.utils.files import refuse_foreign_files
+from lung_srad_plugin.utils.files import RECORD, adopt_files, refuse_foreign_files
 
 if TYPE_CHECKING:
     from speechbrain.utils.checkpoints import Checkpoint, Checkpointer
 
 SETTINGS_HEADER = "# Generated "
 """How SpeechBrain begins the settings of a run."""
+
+REPORT_FILES = ("report.html", "report.md", "report.json")
+"""Names of the evaluation's files."""
 
 COMPLETE = "whole"
 """Name of the file that is saved last in a checkpoint; where it is, the others are complete."""
@@ -73,15 +76,30 @@ class RunFolder:
         return self.results_file.is_file() and self.settings_file.is_file()
 
     def refuse_foreign_files(self) -> None:
-        """Refuse a folder in which a run would overwrite files that no run wrote.
+        """Refuse a folder in which a run would overwrite files that no run wrote, or that were changed since.
 
-        Where the settings begin as SpeechBrain begins those of a run, the folder is a run's, of whatever version.
+        Where the settings begin as SpeechBrain begins those of a run, the folder is a run's; version 0.1 kept no record
+        of the files in it.
         """
-        if self.settings_file.is_file():
-            text = self.settings_file.read_text(encoding="utf-8", errors="replace")
-            if text.startswith(SETTINGS_HEADER):
-                return
-        refuse_foreign_files([self.settings_file, self.results_file, self.results_text])
+        outputs = self.outputs()
+        if self._holds_settings_of_a_run():
+            adopt_files(outputs)
+        else:
+            outputs.append(self.settings_file)
+        refuse_foreign_files(outputs)
+
+    def outputs(self) -> list[Path]:
+        """Return the files that a run writes when it ends, and what its exported model holds now."""
+        parts = [self.predictions(part, rule) for part in ("valid", "test") for rule in RULES]
+        pictures = [self.history_plot, *map(self.confusion_plot, RULES)]
+        reports = [self.report / name for name in REPORT_FILES]
+        exported = sorted(path for path in self.export.glob("*") if path.name != RECORD) if self.export.is_dir() else []
+        return [self.results_file, self.results_text, *pictures, *parts, *reports, *exported]
+
+    def _holds_settings_of_a_run(self):
+        if not self.settings_file.is_file():
+            return False
+        return self.settings_file.read_text(encoding="utf-8", errors="replace").startswith(SETTINGS_HEADER)
 
     def settings(self, trust_code: bool = False, asked: Iterable[str] = ()) -> dict[str, Any]:
         """Return the settings of the run; see ``saved_settings``."""

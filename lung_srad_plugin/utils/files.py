@@ -202,6 +202,33 @@ def record_folder(folder: str | os.PathLike) -> None:
     (folder / RECORD).write_text("".join(lines), encoding="utf-8", newline="")
 
 
+def adopt_files(paths: Iterable[str | os.PathLike]) -> None:
+    """Record files that a version before this one wrote, which kept no record: those in folders without one.
+
+    Only for folders that are known by their content to be this product's, such as that of a run.
+
+    Arguments
+    ---------
+    paths : iterable of (str or Path)
+        Those that do not exist are passed over.
+
+    Example
+    -------
+    >>> path = getfixture("tmp_path") / "results.json"
+    >>> _ = path.write_text("{}")
+    >>> adopt_files([path])
+    >>> refuse_foreign_files([path])
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for path in map(Path, paths):
+        if path.is_file() and path.name != RECORD:
+            by_folder.setdefault(path.parent, []).append(path)
+    for folder, files in by_folder.items():
+        if not (folder / RECORD).exists():
+            lines = [f"{file_sha256(path)}  {printable(path.name)}\n" for path in files]
+            (folder / RECORD).write_text("".join(lines), encoding="utf-8", newline="")
+
+
 def refuse_foreign_content(folder: str | os.PathLike) -> None:
     """Refuse a folder that holds anything that this product did not write: to be called before it is replaced.
 

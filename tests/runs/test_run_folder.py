@@ -13,7 +13,8 @@ from tiny_model import results, write_run
 from lung_srad_plugin import LungSRADError
 from lung_srad_plugin.runs.lock import RunLock
 from lung_srad_plugin.runs.record import RunResults, read_results
-from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.run_folder import SETTINGS_HEADER, RunFolder
+from lung_srad_plugin.utils.files import write_together
 
 
 @pytest.fixture
@@ -92,6 +93,28 @@ def test_files_that_no_run_wrote_are_refused(tmp_path, name):
     (tmp_path / name).write_text("my own", encoding="utf-8")
     with pytest.raises(LungSRADError, match=f"{name}: already there, and not written by"):
         RunFolder(tmp_path).refuse_foreign_files()
+
+
+def test_files_of_a_run_that_somebody_changed_are_refused_before_it_trains(tmp_path):
+    run = RunFolder(tmp_path)
+    run.settings_file.write_text(f"{SETTINGS_HEADER}from: somewhere", encoding="utf-8")
+    write_together({run.results_file: "{}", run.export / "README.md": "card"})
+    run.refuse_foreign_files()
+    (run.export / "README.md").write_text("my own words", encoding="utf-8")
+    with pytest.raises(LungSRADError, match=r"README\.md: already there"):
+        run.refuse_foreign_files()
+
+
+def test_files_of_a_run_of_version_0_1_are_its_own(tmp_path):
+    run = RunFolder(tmp_path)
+    run.export.mkdir()
+    for path in (run.results_file, run.confusion_plot("valid"), run.predictions("test", "last"), run.export / "x.ckpt"):
+        path.write_text("of version 0.1", encoding="utf-8")
+    with pytest.raises(LungSRADError, match="already there"):
+        run.refuse_foreign_files()
+    run.settings_file.write_text(f"{SETTINGS_HEADER}from: somewhere", encoding="utf-8")
+    run.refuse_foreign_files()
+    write_together({run.results_file: "new"})
 
 
 # ---- the lock ----
