@@ -16,7 +16,7 @@ from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
 from lung_srad_plugin.runs.record import RunResults
-from lung_srad_plugin.runs.selection import RULES
+from lung_srad_plugin.runs.selection import RULES, without_outcome
 
 # What the figures are called in evaluation.
 METRIC_OF_FIGURE = {
@@ -158,7 +158,7 @@ def _selection(results, rules):
     """Return in words how each rule picked its epochs; refuse runs that mean different things by it."""
     selection = {}
     for rule in rules:
-        texts = sorted({result.protocol.selection[rule] for result in results})
+        texts = sorted({without_outcome(result.protocol.selection[rule]) for result in results})
         selection[rule] = texts[0] if len(texts) == 1 else f"differs from row to row: {'; or '.join(texts)}"
     return selection
 
@@ -186,6 +186,14 @@ def _notes(grid, finished, results, test):
         notes.append(f"Split: {'; '.join(splits)}." + (" Rows of different splits do not compare." * (len(splits) > 1)))
     shared = sorted({_shared_patients(result.protocol) for result in results} - {""})
     notes += [f"Patients in both {text}. What the models learned of them may help." for text in shared]
+    runs = [(name, seed, found[1]) for name, by_seed in finished.items() for seed, found in by_seed.items()]
+    common = set.intersection(*(set(result.protocol.notes) for result in results)) if results else set()
+    notes += [
+        f"{name}, seed {seed}: {note}."
+        for name, seed, result in runs
+        for note in result.protocol.notes
+        if note not in common
+    ]
     if test is not None:
         notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
         notes.append(

@@ -9,6 +9,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.sources import Source
 from lung_srad_plugin.reporting.pages import format_fact
 from lung_srad_plugin.runs.experiment import NEUTRAL_SETTINGS, SHOWN_SETTINGS, differing_settings
+from lung_srad_plugin.runs.selection import without_outcome
 
 # Settings that change no result, or whose effect a checksum tells: where a file lies changes no result.
 FREE_SETTINGS = frozenset(
@@ -93,7 +94,9 @@ def _identity(run, same_split):
         "experiment": run.source.facts["experiment"],
         "labels": ", ".join(run.source.selections[0].table.labels),
         **(split if same_split else {}),
-        "epochs selected by": "; ".join(f"{rule}: {text}" for rule, text in protocol.get("selection", {}).items()),
+        "epochs selected by": "; ".join(
+            f"{rule}: {without_outcome(text)}" for rule, text in protocol.get("selection", {}).items()
+        ),
         "hash of the pretrained weights": pretrained.get("sha256"),
         "precision": format_fact(run.source.facts.get("precision", {})),
     }

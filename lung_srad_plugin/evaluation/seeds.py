@@ -1,7 +1,7 @@
 """One experiment over several seeds: mean, deviation and every seed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions, synthetic_cautions
@@ -12,6 +12,7 @@ from lung_srad_plugin.metrics.comparison import mean_with_intervals, over_seeds,
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.table_metrics import compute_class_metrics, compute_metrics, describe_metrics
+from lung_srad_plugin.runs.selection import without_outcome
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 FEW_SEEDS = 3
@@ -86,7 +87,7 @@ def build_seeds_report(
         "runs": own,
         "facts": {**shared, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
     }
-    report["cautions"] = _cautions(report, source, by_rule[rules[0]])
+    report["cautions"] = _cautions(report, runs, by_rule[rules[0]])
     report["not_comparable"] = not_comparable(source, several_seeds=True)
     return plain(report)
 
@@ -98,7 +99,7 @@ def _selection(rule, by_seed, metrics, bootstrap, harmonic):
     means = mean_with_intervals([s.table for s in by_seed.values()], bootstrap, harmonic, metrics)
     return {
         "rule": rule,
-        "text": any_selection.text,
+        "text": without_outcome(any_selection.text),
         "optimistic": any_selection.optimistic,
         "epochs": {seed: selection.epoch for seed, selection in by_seed.items()},
         "measures": {
@@ -121,12 +122,16 @@ def _split_facts(facts):
     return shared, own
 
 
-def _cautions(report, source, by_seed):
+def _cautions(report, runs, by_seed):
+    notes = {run.seed: list(run.source.protocol.get("notes", ())) for run in runs}
+    shared = [note for note in notes[runs[0].seed] if all(note in of_seed for of_seed in notes.values())]
+    source = replace(runs[0].source, protocol={**runs[0].source.protocol, "notes": shared})
     cautions = [*synthetic_cautions(source), *source.cautions]
     for seed, selection in by_seed.items():
         table = selection.table
         confusion = confusion_counts(table.targets, table.predicted, len(table.labels)).tolist()
         cautions += one_answer_cautions(f"The model of seed {seed}", table.labels, confusion)
+    cautions += [f"Seed {seed}: {note}." for seed, own in notes.items() for note in own if note not in shared]
     if len(by_seed) < FEW_SEEDS:
         cautions.append(f"{len(by_seed)} seeds are few: their standard deviation is hardly known.")
     commits = {run.get("commit") for run in report["runs"].values()}

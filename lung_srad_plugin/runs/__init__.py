@@ -1,4 +1,4 @@
-"""A training run on disk: the settings it was made with and the results it wrote.
+"""A training run on disk: its settings, results, checkpoints and lock, and the rules that select its epochs.
 
-Reading and writing a run folder belongs here; training and evaluation ask for it here.
+Nothing here trains, evaluates or exports: what does asks ``RunFolder`` for the names of files and for checkpoints.
 """

@@ -107,14 +107,27 @@ class EpochSelection:
         order = "first" if self.first else "last"
         text = f"{order} epoch with the best {METRICS[self.select_by]} on the {_PARTS[rule]} cycles"
         if self.min_sensitivity is not None:
-            among = "among those with" if reached else "NO epoch had"
-            text += f"{' ' if reached else '; '}{among} a sensitivity above {self.min_sensitivity:g} %"
+            text += f"{_REACHED if reached else _MISSED} {self.min_sensitivity:g} %"
         if rule == "valid" and valid_is_test:
             return f"{text}; the validation cycles are the test cycles, as in the paper: the test set chose this epoch"
         return f"{text} (optimistic: the test set chose it)" if rule == "test" else text
 
 
 _PARTS = {"valid": "validation", "test": "test"}
+_REACHED = " among those with a sensitivity above"
+_MISSED = "; NO epoch had a sensitivity above"
+
+
+def without_outcome(text: str) -> str:
+    """Return the ``text`` of a rule as it is for all runs, whether their epochs reach the minimum or not.
+
+    Example
+    -------
+    >>> selection = EpochSelection()
+    >>> without_outcome(selection.text("valid", reached=False)) == selection.text("valid", reached=True)
+    True
+    """
+    return text.replace(_MISSED, _REACHED)
 
 
 def metrics_of_part(part: str, stats: Mapping[str, Any]) -> dict[str, float]:

@@ -196,6 +196,15 @@ def test_runs_of_other_experiments_are_refused(runs, tmp_path, changes, message)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_seed_whose_epochs_miss_the_minimum_of_sensitivity_is_pooled_and_named(runs, tmp_path):
+    note = "no epoch had a sensitivity above 5 % on the validation cycles, so the best of all epochs was selected there"
+    selection = {"valid": EpochSelection().text("valid", reached=False), "last": "last epoch"}
+    other = write_run(tmp_path / "2", 2, protocol={"selection": selection, "notes": [note]})
+    report = evaluate_runs([runs[0], other], tmp_path / "out", resamples=2)
+    assert f"Seed 2: {note}." in report["cautions"]
+    assert report["selections"][0]["text"] == EpochSelection().text("valid")
+
+
 def test_what_is_no_second_seed_is_refused(runs, tmp_path):
     assert f"{runs[0]}: seed 1, which {runs[0]} has too" in refusal([runs[0], runs[0]], tmp_path / "out")
     assert "two or more" in refusal([runs[0]], tmp_path / "out")
