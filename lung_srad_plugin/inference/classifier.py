@@ -15,9 +15,8 @@ from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
 from lung_srad_plugin.export.model_folder import HYPERPARAMS, read_config
 from lung_srad_plugin.inference.fetching import fetch_source
-from lung_srad_plugin.inference.forking import check_process
 from lung_srad_plugin.inference.loading import load_model, obtain_model
-from lung_srad_plugin.inference.predict import check_finite
+from lung_srad_plugin.inference.predict import check_finite, classify_embeddings, embed_waveforms
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
 from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.inference.run_options import check_run_options
@@ -198,17 +197,8 @@ class LungSoundClassifier(EncoderClassifier):
         LungSRADError
             Where the shape, the lengths, the values or the sample rate do not fit.
         """
-        check_process()
         wavs = check_waveforms(wavs, sample_rate, self.sample_rate).to(self.device)
-        lengths = check_lengths(wav_lens, *wavs.shape)
-        with self.inference_ctx:
-            if len(set(lengths)) == 1:
-                feats = self.mods.compute_features(wavs[:, : lengths[0]])
-            else:
-                clips = zip(wavs, lengths, strict=True)
-                feats = torch.cat([self.mods.compute_features(wav[None, :length]) for wav, length in clips])
-        embeddings = self.embed(feats)
-        check_finite([embeddings], [f"waveform {index}" for index in range(len(wavs))], wavs)
+        embeddings = embed_waveforms(self, wavs, check_lengths(wav_lens, *wavs.shape))
         if normalize:
             embeddings = self.hparams.mean_var_norm_emb(embeddings, torch.ones(len(embeddings), device=self.device))
         return embeddings
@@ -230,7 +220,7 @@ class LungSoundClassifier(EncoderClassifier):
         text_lab : list of str
             Its name.
         """
-        out_prob = self.classify_embeddings(self.encode_batch(wavs, wav_lens, sample_rate=sample_rate))
+        out_prob = classify_embeddings(self, self.encode_batch(wavs, wav_lens, sample_rate=sample_rate))
         check_finite([out_prob], [f"waveform {index}" for index in range(len(out_prob))])
         score, index = out_prob.max(dim=-1)
         return out_prob, score, index, self.hparams.label_encoder.decode_torch(index)
@@ -246,19 +236,6 @@ class LungSoundClassifier(EncoderClassifier):
             Where to put what is downloaded.
         """
         return load_recording(fetch_source(path, savedir), self.sample_rate).to(self.device)
-
-    # ---- the two halves of the model ----
-
-    def embed(self, feats: torch.Tensor) -> torch.Tensor:
-        """Return the embeddings (B, 1, D) of log-mel features (B, T, F), on the model's device."""
-        lens = torch.ones(len(feats), device=feats.device)
-        with self.inference_ctx:
-            return self.mods.embedding_model(self.mods.mean_var_norm(feats, lens), lens)
-
-    def classify_embeddings(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Return the log-probabilities (B, C) of embeddings (B, 1, D), float32."""
-        with self.inference_ctx:
-            return self.mods.classifier(embeddings).squeeze(1).float()
 
     # ---- recordings ----
 

@@ -1,4 +1,4 @@
-"""The one loop that runs a model over waveforms, a batch at a time."""
+"""Running a model over waveforms: the one loop over batches, and its two halves."""
 
 from __future__ import annotations
 
@@ -79,14 +79,56 @@ def predict(
         # Shaped already: the front end's filterbank follows, without the fades of whole recordings.
         with classifier.inference_ctx:
             feats = classifier.mods.compute_features.fbank(waveforms.to(classifier.device))
-        embeddings = classifier.embed(feats)
-        log_probs = classifier.classify_embeddings(embeddings)
+        embeddings = embed(classifier, feats)
+        log_probs = classify_embeddings(classifier, embeddings)
         predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu())
         check_finite(predictions, [clip.name for clip in batch], waveforms)
         yield predictions
         done += len(batch)
         if progress is not None:
             progress(done)
+
+
+def embed(classifier: LungSoundClassifier, feats: torch.Tensor) -> torch.Tensor:
+    """Return the embeddings (B, 1, D) of log-mel features (B, T, F), on the model's device."""
+    lens = torch.ones(len(feats), device=feats.device)
+    with classifier.inference_ctx:
+        return classifier.mods.embedding_model(classifier.mods.mean_var_norm(feats, lens), lens)
+
+
+def classify_embeddings(classifier: LungSoundClassifier, embeddings: torch.Tensor) -> torch.Tensor:
+    """Return the log-probabilities (B, C) of embeddings (B, 1, D), float32."""
+    with classifier.inference_ctx:
+        return classifier.mods.classifier(embeddings).squeeze(1).float()
+
+
+def embed_waveforms(classifier: LungSoundClassifier, waveforms: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Return the embeddings (B, 1, D) of whole waveforms, each treated as a recording.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    waveforms : torch.Tensor
+        (B, samples), on the model's device.
+    lengths : list of int
+        Of each in samples; what lies behind is padding and is left out.
+
+    Raises
+    ------
+    LungSRADError
+        Where a result is not finite.
+    """
+    check_process()
+    features = classifier.mods.compute_features
+    with classifier.inference_ctx:
+        if len(set(lengths)) == 1:
+            feats = features(waveforms[:, : lengths[0]])
+        else:
+            clips = zip(waveforms, lengths, strict=True)
+            feats = torch.cat([features(waveform[None, :length]) for waveform, length in clips])
+    embeddings = embed(classifier, feats)
+    check_finite([embeddings], [f"waveform {index}" for index in range(len(waveforms))], waveforms)
+    return embeddings
 
 
 def check_finite(results: Iterable[torch.Tensor], names: list[str], waveforms: torch.Tensor | None = None) -> None:

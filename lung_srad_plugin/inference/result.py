@@ -27,7 +27,7 @@ class Segment:
         Seconds from the beginning of the recording.
     label : str
         The most probable class, the rule of the 4-class scores. It can be the normal one where ``abnormal`` is above
-        0.5, because the abnormal classes share that probability; whoever looks for anything abnormal goes by
+        0.5, because the abnormal classes share that probability; to look for anything abnormal, use
         ``abnormal`` and a threshold.
     probabilities : dict
         Class name to probability; they sum to 1.

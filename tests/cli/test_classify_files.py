@@ -137,7 +137,7 @@ def test_one_bad_file_is_listed_and_the_next_is_classified(run, data, model_fold
     assert "NaN" not in out
 
 
-def test_an_error_nobody_foresaw_is_listed_too(run, data, model_folder, monkeypatch):
+def test_an_unexpected_error_is_listed_too(run, data, model_folder, monkeypatch):
     classify = LungSoundClassifier.classify_file
 
     def fail(self, path, *arguments, **options):

@@ -346,7 +346,7 @@ def test_shaping_is_the_one_of_the_training():
     torch.testing.assert_close(found, expected, atol=0, rtol=0)
 
 
-def test_text_and_files_are_told_apart(result, tmp_path):
+def test_to_csv_returns_text_and_save_csv_writes_a_file(result, tmp_path):
     for wrong in ("x.csv", tmp_path / "x.csv", 1, None):
         with pytest.raises(LungSRADError, match=r"save_csv\(path\)"):
             result.to_csv(wrong)
