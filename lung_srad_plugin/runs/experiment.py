@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from lung_srad_plugin.errors import LungSRADError
 
-# What to say of a value that only the user can give; the recipe's yaml files mark it with !PLACEHOLDER.
+# The cure for a value that only the user can give; the recipe's yaml files mark it with !PLACEHOLDER.
 CURES = {
     "data_folder": (
         "the folder of recordings is not given; add --data_folder FOLDER. `lung-srad datasets NAME` says where to get "
@@ -97,7 +97,7 @@ def read_experiment(
     return file, merged
 
 
-def load_experiment(base, changes):
+def load_experiment(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Build the objects of an experiment from what ``read_experiment`` returned.
 
     Raises
@@ -105,12 +105,12 @@ def load_experiment(base, changes):
     LungSRADError
         Where a value is missing that only the user can give.
     """
-    with open(base, encoding="utf-8") as file, _told_what_is_missing(base):
+    with open(base, encoding="utf-8") as file, _naming_missing_values(base):
         return load_hyperpyyaml(file, changes)
 
 
-def experiment_settings(base, changes):
-    """Return what each key of an experiment comes to, without building its objects.
+def experiment_settings(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each key of an experiment, with references resolved, without building its objects.
 
     Two experiments with equal settings are the same experiment, whatever files and overrides they were made of.
 
@@ -136,13 +136,13 @@ def experiment_settings(base, changes):
     >>> experiment_settings(*read_experiment(file, {"lr": 0.2}))
     {'lr': 0.2, 'opt': '!name:torch.optim.Adam {lr: 0.2}'}
     """
-    with open(base, encoding="utf-8") as file, _told_what_is_missing(base):
+    with open(base, encoding="utf-8") as file, _naming_missing_values(base):
         tree = YAML().load(resolve_references(file, changes))
     return {key: _plain(value) for key, value in tree.items()}
 
 
-def differing_settings(settings, reference):
-    """Return in what plain settings, those that build nothing, an experiment differs from another.
+def differing_settings(settings: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain settings, those that build nothing, in which an experiment differs from another.
 
     Returns
     -------
@@ -161,20 +161,20 @@ def differing_settings(settings, reference):
     }
 
 
-def describe_difference(found, asked):
-    """Say which settings differ between a run that is there and the one that is asked for; nothing where none do.
+def describe_difference(stored: Mapping[str, Any], requested: Mapping[str, Any]) -> str:
+    """Describe the settings that differ between a stored run and a requested one; empty text where none differ.
 
     Example
     -------
     >>> describe_difference({"lr": 0.1, "frames": 64}, {"lr": 0.2, "frames": 64})
     'lr is 0.1 there, 0.2 was asked for'
     """
-    keys = list(differing_settings(asked, found)) + [key for key in found if key not in asked]
-    # Where only what builds an object differs, such as a constant of the recipe's yaml.
-    keys = keys or [key for key in asked if found.get(key) != asked[key]]
-    said = [f"{key} is {found.get(key, 'absent')} there, {asked.get(key, 'none')} was asked for" for key in keys]
-    more = f"; and {len(said) - SHOWN_SETTINGS} more" if len(said) > SHOWN_SETTINGS else ""
-    return "; ".join(said[:SHOWN_SETTINGS]) + more
+    keys = list(differing_settings(requested, stored)) + [key for key in stored if key not in requested]
+    # Where only an object's arguments differ, such as a constant of the recipe's yaml.
+    keys = keys or [key for key in requested if stored.get(key) != requested[key]]
+    parts = [f"{key} is {stored.get(key, 'absent')} there, {requested.get(key, 'none')} was asked for" for key in keys]
+    more = f"; and {len(parts) - SHOWN_SETTINGS} more" if len(parts) > SHOWN_SETTINGS else ""
+    return "; ".join(parts[:SHOWN_SETTINGS]) + more
 
 
 def _plain(node):
@@ -193,7 +193,7 @@ def _plain(node):
 
 
 @contextmanager
-def _told_what_is_missing(base):
+def _naming_missing_values(base):
     try:
         yield
     except ValueError as error:
@@ -234,7 +234,7 @@ def parse_value(text: str, origin: str) -> Any:
     return text if isinstance(value, dict | list | str) else value
 
 
-def parse_keys(text, origin):
+def parse_keys(text: str, origin: str) -> dict[str, Any]:
     """Return the keys and values of yaml text, in round-trip form; refuse anything else, naming its ``origin``."""
     try:
         tree = YAML().load(StringIO(text))
