@@ -52,6 +52,7 @@ from .nn.heads import Projector as Projector
 from .nn.losses import PatchMixContrastiveLoss as PatchMixContrastiveLoss
 from .nn.losses import class_weights as class_weights
 from .nn.model import LungSoundModel as LungSoundModel
+from .nn.optimizer import make_optimizer as make_optimizer
 from .nn.patch_mix import apply_patch_mix as apply_patch_mix
 from .nn.patch_mix import draw_patch_mix as draw_patch_mix
 from .scan.dispatch import available_scan_backends as available_scan_backends

@@ -21,6 +21,7 @@ RUN_CALLABLES = {
     **{f"!new:lung_srad_plugin.{name}": Arguments(names=None) for name in _CLASSES},
     "!apply:lung_srad_plugin.smooth_blocks": Arguments(names=None),
     **{f"!name:torch.optim.{name}": Arguments(names=None) for name in _OPTIMIZERS},
+    "!name:lung_srad_plugin.make_optimizer": Arguments(names=None),
     "!apply:operator.getitem": Arguments(positions=2),
     "!apply:len": Arguments(positions=1),
     "!apply:speechbrain.utils.seed_everything": Arguments(positions=1),

@@ -93,6 +93,8 @@ def read_experiment(
         if unknown:
             names = name_unknown_keys(unknown, list(tree))
             raise LungSRADError(f"{source}: {file} has no key {names}, so it would change nothing")
+        for key, value in change.items():
+            _check_tag(key, value, tree[key], source)
         recursive_update(merged, change)
     return file, merged
 
@@ -184,12 +186,12 @@ def _plain(node):
         value = [_plain(item) for item in node]
     else:
         value = getattr(node, "value", node)
-    tag = getattr(node, "tag", None)
-    if tag is None or tag.value is None:
+    tag = _tag(node)
+    if tag is None:
         return value
     if isinstance(value, dict):
         value = "{" + ", ".join(f"{key}: {item}" for key, item in value.items()) + "}"
-    return f"{tag.value} {value}".rstrip()
+    return f"{tag} {value}".rstrip()
 
 
 @contextmanager
@@ -201,6 +203,21 @@ def _naming_missing_values(base):
             if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
                 raise LungSRADError(f"{base}: {cure}") from None
         raise
+
+
+def _check_tag(key, value, replaced, source):
+    """Refuse a mapping with another tag than the one it changes: HyperPyYAML would keep the old tag, without notice."""
+    ours, theirs = _tag(value), _tag(replaced)
+    if isinstance(value, dict) and isinstance(replaced, dict) and ours is not None and ours != theirs:
+        raise LungSRADError(
+            f"{source}: {key}: {ours} would be ignored, since an override changes the arguments of {theirs} and keeps "
+            "that; copy the whole experiment file and change it there"
+            + ("; for another optimiser set `optimizer`" if key == "opt_class" else "")
+        )
+
+
+def _tag(node):
+    return getattr(getattr(node, "tag", None), "value", None)
 
 
 def _parse_file(path):

@@ -17,6 +17,7 @@ from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.nn.gaussian import PADDINGS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
+from lung_srad_plugin.nn.optimizer import OPTIMIZERS
 from lung_srad_plugin.runs.selection import METRICS, TRAINING_VERSION
 from lung_srad_plugin.scan.dispatch import BACKENDS
 
@@ -163,6 +164,7 @@ class Settings(BaseModel):
     keep_previous: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
     warmup_epochs: Annotated[int, Field(ge=0, description="a whole number from 0")]
     schedule: Built
+    optimizer: Annotated[str, _one_of(OPTIMIZERS)] = "Adam"
     opt_class: Built
     max_grad_norm: Annotated[float, Field(gt=0, description="a number above 0, .inf for no clipping")]
     precision: Annotated[str, _one_of(PRECISIONS)]

@@ -454,4 +454,6 @@ def test_published_settings():
         "keep_previous": 0.5,
     }
     assert {key: hparams[key] for key in published} == published
-    assert hparams["opt_class"].func is torch.optim.Adam
+    optimizer = hparams["opt_class"]([torch.nn.Parameter(torch.zeros(1))])
+    assert type(optimizer) is torch.optim.Adam
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (5e-5, 1e-6)
