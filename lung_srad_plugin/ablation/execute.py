@@ -1,4 +1,4 @@
-"""Running the runs: so many at a time, each in its own process; what fails is told and the others go on."""
+"""Executing the runs of a grid, several at a time, each in its own process; a failure is reported, the rest runs on."""
 
 import os
 import signal
@@ -13,10 +13,10 @@ from lung_srad_plugin.ablation.runs import LOG, Run, mark_finished, prepare_fold
 from lung_srad_plugin.errors import LungSRADError
 
 POLL_SECONDS = 0.2
-# Long enough to end between two steps of a large model; then the run is killed, which it survives as well.
+# Long enough for a step of a large model to end; after that the run is killed, from which it resumes too.
 GRACE_SECONDS = 10
 TAIL_LINES = 15
-# How many threads what computes on a CPU starts.
+# Environment variables that set the number of threads of computations on a CPU.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -41,7 +41,7 @@ class Failure:
 
 
 def make_slots(devices=None, jobs=None):
-    """Return the device of each place where a run can be at work, None for the recipe's own choice.
+    """Return the device of each slot in which a run can execute, None for the recipe's own choice.
 
     Arguments
     ---------
@@ -111,14 +111,14 @@ def launch_subprocess(run, device, threads=None):
 def execute(runs, slots, launch=launch_subprocess, report=lambda event, run, value: None):
     """Run all runs, as many at a time as there are slots.
 
-    Whatever ends this function, Ctrl-C too, stops the runs at work first; they resume from their checkpoints when asked
-    for again.
+    However this function ends, by Ctrl-C too, it stops the runs in progress first; started again, they resume from
+    their checkpoints.
 
     Arguments
     ---------
     runs : list of Run
     slots : list of (str or None)
-        The device of each place, as of ``make_slots``.
+        The device of each slot, as of ``make_slots``.
     launch : callable
         Starts a run: ``launch(run, device)`` returns something with the ``poll``, ``terminate``, ``wait(timeout)`` and
         ``kill`` of ``subprocess.Popen``. Tests give one that trains in this very process, and has ended on return.
@@ -129,15 +129,15 @@ def execute(runs, slots, launch=launch_subprocess, report=lambda event, run, val
     waiting, working = deque(runs), {}
     try:
         while waiting or working:
-            for place in [place for place in range(len(slots)) if place not in working][: len(waiting)]:
+            for slot in [slot for slot in range(len(slots)) if slot not in working][: len(waiting)]:
                 run = waiting.popleft()
                 prepare_folder(run)
-                report("started", run, slots[place])
+                report("started", run, slots[slot])
                 began = time.monotonic()
-                working[place] = run, launch(run, slots[place]), began
-            ended = [place for place, (_, process, _) in working.items() if process.poll() is not None]
-            for place in ended:
-                run, process, began = working.pop(place)
+                working[slot] = run, launch(run, slots[slot]), began
+            ended = [slot for slot, (_, process, _) in working.items() if process.poll() is not None]
+            for slot in ended:
+                run, process, began = working.pop(slot)
                 code = process.poll()
                 if code == 0 and run.results() is not None:
                     mark_finished(run)

@@ -25,7 +25,7 @@ from pathlib import Path
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.experiment import parse_keys
 
-# The figures of the published tables by where they stand in a run's results.
+# The figures of the published tables, and the keys under which a run's results have them.
 FIGURES = {
     "Sp": ("strict", "specificity"),
     "Se": ("strict", "sensitivity"),
@@ -117,8 +117,8 @@ def read_grid(path):
         if not isinstance(row, dict):
             problems.append(f"row {number}: {_plain(row)!r}; expected `name: ...` and what it changes")
             continue
-        place = f"row {number}" if "name" not in row else f"row {row['name']}"
-        problems += _row_problems(place, row, path, tree)
+        where = f"row {number}" if "name" not in row else f"row {row['name']}"
+        problems += _row_problems(where, row, path, tree)
         names.append(row.get("name"))
     repeated = sorted({str(name) for name in names if names.count(name) > 1})
     problems += [f"row {name}: more than one row has this name" for name in repeated]
@@ -143,41 +143,41 @@ def read_grid(path):
     )
 
 
-def _row_problems(place, row, path, tree):
-    problems = _unknown(f"{place}: ", row, _ROW_KEYS)
+def _row_problems(where, row, path, tree):
+    problems = _unknown(f"{where}: ", row, _ROW_KEYS)
     name = row.get("name")
     if name is None:
-        problems.append(f"{place}: name is missing")
+        problems.append(f"{where}: name is missing")
     elif not isinstance(name, str) or not _NAME.fullmatch(name):
-        problems.append(f"{place}: its name is to be a folder's too: letters, digits and _ . + - only")
+        problems.append(f"{where}: the name is also that of a folder, so letters, digits and _ . + - only")
     experiment = row.get("experiment", tree.get("experiment"))
     if experiment is None:
-        problems.append(f"{place}: no experiment, neither here nor for the whole grid")
+        problems.append(f"{where}: no experiment, neither in the row nor in the grid")
     elif not (path.parent / str(experiment)).is_file():
-        problems.append(f"{place}: no such experiment: {path.parent / str(experiment)}")
-    problems += _change_problems(f"{place}: changes", row.get("changes", {}))
+        problems.append(f"{where}: no such experiment: {path.parent / str(experiment)}")
+    problems += _change_problems(f"{where}: changes", row.get("changes", {}))
     published = row.get("published", {})
     if not isinstance(published, dict):
-        return [*problems, f"{place}: published: expected figures by name: {', '.join(FIGURES)}"]
-    problems += _unknown(f"{place}: published: ", published, FIGURES)
+        return [*problems, f"{where}: published: expected figures by name: {', '.join(FIGURES)}"]
+    problems += _unknown(f"{where}: published: ", published, FIGURES)
     for figure, value in published.items():
         try:
             _mean_and_deviation(value)
         except (TypeError, ValueError):
-            problems.append(f"{place}: published {figure}: {_plain(value)}; expected a number, or [mean, deviation]")
+            problems.append(f"{where}: published {figure}: {_plain(value)}; expected a number, or [mean, deviation]")
     if published and not tree.get("published_source"):
-        problems.append(f"{place}: published figures, but no published_source that says whose and under which protocol")
+        problems.append(f"{where}: published figures without a published_source, which names their source and protocol")
     return problems
 
 
-def _change_problems(place, changes):
+def _change_problems(where, changes):
     if not isinstance(changes, dict):
-        return [f"{place}: expected keys of the experiment and their values"]
-    return [f"{place}: {key} is given to each run by the grid" for key in OWN_KEYS if key in changes]
+        return [f"{where}: expected keys of the experiment and their values"]
+    return [f"{where}: {key} is given to each run by the grid" for key in OWN_KEYS if key in changes]
 
 
-def _unknown(place, tree, known):
-    return [f"{place}unknown key {key}; expected {', '.join(known)}" for key in tree if key not in known]
+def _unknown(where, tree, known):
+    return [f"{where}unknown key {key}; expected {', '.join(known)}" for key in tree if key not in known]
 
 
 def _mean_and_deviation(figure):

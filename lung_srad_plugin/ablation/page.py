@@ -12,7 +12,7 @@ STEP = 5  # the scale of the differences ends at a multiple of it
 
 
 def render_ablation(table: dict[str, Any]) -> str:
-    """Return the page of an ablation; it needs nothing but itself.
+    """Return the page of an ablation, self-contained.
 
     Arguments
     ---------

@@ -10,7 +10,7 @@ SEED, MEAN = "#0072B2", "#D55E00"
 
 
 def plot_ablation(table):
-    """Return a figure with a panel for each rule that picked epochs, a line for each row.
+    """Return a figure with a panel for each rule that selected epochs, a line for each row.
 
     Arguments
     ---------
@@ -24,13 +24,13 @@ def plot_ablation(table):
     figure = Figure(figsize=(2.2 + 4.2 * len(rules), 1.7 + 0.38 * len(rows)), layout="constrained")
     panels = figure.subplots(1, len(rules), sharex=True, sharey=True, squeeze=False)[0]
     for axes, rule in zip(panels, rules, strict=True):
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             score = row["measured"].get(rule, {}).get("Score")
             if score is None:
                 continue
             values = list(score["values"].values())
-            axes.plot([score["mean"]] * 2, [place - 0.32, place + 0.32], color=MEAN, lw=2.5, zorder=1)
-            axes.plot(values, [place] * len(values), "o", color=SEED, alpha=0.7, ms=5, mew=0, zorder=2)
+            axes.plot([score["mean"]] * 2, [index - 0.32, index + 0.32], color=MEAN, lw=2.5, zorder=1)
+            axes.plot(values, [index] * len(values), "o", color=SEED, alpha=0.7, ms=5, mew=0, zorder=2)
         axes.axvline(50, color="0.7", lw=1, ls="--", zorder=0)
         axes.set_title(textwrap.fill(f"{rule}: {rules[rule]}", 56), fontsize=9)
         axes.set_xlabel("4-class Score on the test cycles, percent")

@@ -1,4 +1,4 @@
-"""The runs of a grid: one folder for each row and seed, and whether what lies there is what is asked for."""
+"""The runs of a grid: one folder for each row and seed, and whether an existing folder holds the requested run."""
 
 import json
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class Run:
     folder : Path
         Its output folder, ``<output>/<row>/<seed>``.
     settings : dict
-        What every key of its experiment comes to (``experiment_settings``), with the seed and the output folder left
-        open: its place among the folders says them.
+        The values of its experiment's keys (``experiment_settings``), with the seed and the output folder left open:
+        its own folder states them.
     text : str
         The hyperparameter file of just this run.
     """

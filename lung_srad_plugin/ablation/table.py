@@ -18,7 +18,7 @@ from lung_srad_plugin.runs.experiment import differing_settings
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.selection import RULES, without_outcome
 
-# What the figures are called in evaluation.
+# The names of the figures in evaluation.
 METRIC_OF_FIGURE = {
     "Sp": "specificity",
     "Se": "sensitivity_strict_class",
@@ -155,7 +155,7 @@ def _describe(run):
 
 
 def _selection(results, rules):
-    """Return in words how each rule picked its epochs; refuse runs that mean different things by it."""
+    """Return in words how each rule selected its epochs; refuse runs in which a rule means different things."""
     selection = {}
     for rule in rules:
         texts = sorted({without_outcome(result.protocol.selection[rule]) for result in results})

@@ -1,4 +1,4 @@
-"""From the rows of a manifest and what a model said of them to a table of predictions."""
+"""From the rows of a manifest and a model's predictions of them to a table of predictions."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,12 @@ from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.predictions import make_table
 
-# Columns that are no metadata: they stand elsewhere in the table, or name a place on one machine.
+# Columns that are no metadata: the table has them elsewhere, or they are paths of one machine.
 _OWN = ("ID", "label", "prediction", "wav")
 
 
 def join_rows(rows, log_probs, labels):
-    """Return the table of predictions of some cycles, with all that the manifest knows of them.
+    """Return the table of predictions of some cycles, with the further columns of the manifest.
 
     Arguments
     ---------
@@ -56,7 +56,7 @@ def join_rows(rows, log_probs, labels):
 
 
 def join_predictions(rows, predictions, labels):
-    """Return the table of what a training run said of the cycles of a manifest, in the manifest's order.
+    """Return the table of a training run's predictions of the cycles of a manifest, in the manifest's order.
 
     Arguments
     ---------
@@ -71,8 +71,8 @@ def join_predictions(rows, predictions, labels):
     -------
     PredictionTable
     """
-    place = {name: number for number, name in enumerate(predictions.ids)}
-    return join_rows(rows, predictions.log_probs[[place[row["ID"]] for row in rows]], labels)
+    index = {name: number for number, name in enumerate(predictions.ids)}
+    return join_rows(rows, predictions.log_probs[[index[row["ID"]] for row in rows]], labels)
 
 
 def read_labels_map(path):

@@ -69,7 +69,7 @@ class Source:
     of_training : bool
         Whether the cycles are those of a part of the training run.
     cautions : list of str
-        What must be said of these predictions.
+        What a reader must know of these predictions.
     labels_map : dict or None
         The data set's label to the model's, or to None for what was left out.
     left_out : dict

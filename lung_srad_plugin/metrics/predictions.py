@@ -155,8 +155,8 @@ def make_table(
     for name, column in {"targets": targets, "predicted": predicted, **columns}.items():
         if len(column) != len(ids):
             raise LungSRADError(f"{name}: {len(column)} values for {len(ids)} IDs")
-    places = [f"row {i + 1}" for i in range(len(ids))]
-    refuse("predictions", row_problems(places, ids, targets, predicted, values, labels))
+    lines = [f"row {i + 1}" for i in range(len(ids))]
+    refuse("predictions", row_problems(lines, ids, targets, predicted, values, labels))
     index = {name: i for i, name in enumerate(labels)}
     target_of, predicted_of = (np.array([index[name] for name in column]) for column in (targets, predicted))
     return PredictionTable(ids, labels, target_of, predicted_of, values, columns)
@@ -227,33 +227,33 @@ def align(first: PredictionTable, second: PredictionTable) -> PredictionTable:
 
 
 def row_problems(
-    places: Sequence[str],
+    lines: Sequence[str],
     ids: Sequence[str],
     targets: Sequence[str],
     predicted: Sequence[str],
     probabilities: np.ndarray,
     labels: Sequence[str],
 ) -> list[str]:
-    """List what is wrong with the rows of a table, each with its place; rows with the same fault are one problem.
+    """List what is wrong with the rows of a table, each with its line; rows with the same fault are one problem.
 
     Arguments
     ---------
-    places : sequence of str
+    lines : sequence of str
         (N,) what messages call each row, such as ``line 2``.
     ids, targets, predicted, probabilities, labels
         As in ``make_table``.
     """
     problems: list[str] = []
     unknown: dict[tuple[str, str], list[str]] = {}
-    first_place: dict[str, str] = {}
-    for place, name, target, answer in zip(places, ids, targets, predicted, strict=True):
+    first_line: dict[str, str] = {}
+    for line, name, target, answer in zip(lines, ids, targets, predicted, strict=True):
         if not name.strip():
-            problems.append(f"{place}: blank ID")
-        elif first_place.setdefault(name, place) != place:
-            problems.append(f"{place}: ID {name} repeats that of {first_place[name]}")
+            problems.append(f"{line}: blank ID")
+        elif first_line.setdefault(name, line) != line:
+            problems.append(f"{line}: ID {name} repeats that of {first_line[name]}")
         for column, label in (("label", target), ("prediction", answer)):
             if label not in labels:
-                unknown.setdefault((column, label), []).append(f"{place}, ID {name}")
+                unknown.setdefault((column, label), []).append(f"{line}, ID {name}")
     for (column, label), rows in unknown.items():
         problems.append(f"{several(rows)}: {column} {label!r}; expected one of {', '.join(labels)}")
     index = {label: i for i, label in enumerate(labels)}
@@ -264,7 +264,7 @@ def row_problems(
     lower = probabilities[np.arange(len(of_answer)), of_answer] < probabilities.max(axis=1)
     for row in np.flatnonzero(outside | unsummed | (lower & (of_answer >= 0))):
         shown = ", ".join(f"{p:.6g}" for p in probabilities[row])
-        start = f"{places[row]}, ID {ids[row]}: "
+        start = f"{lines[row]}, ID {ids[row]}: "
         if outside[row]:
             problems.append(f"{start}probabilities {shown}; expected numbers from 0 to 1")
         elif unsummed[row]:
@@ -288,15 +288,15 @@ def refuse(source: str | Path, problems: Sequence[str]) -> None:
         raise LungSRADError(f"{source}: {what}\n  {shown}{more}")
 
 
-def several(places: Sequence[str]) -> str:
-    """Return the place of a fault, or how many there are and the first of them.
+def several(lines: Sequence[str]) -> str:
+    """Return the line of a fault, or the number of faults and the line of the first.
 
     Example
     -------
     >>> several(["line 2"]), several(["line 2", "line 3"])
     ('line 2', '2 rows, the first in line 2')
     """
-    return places[0] if len(places) == 1 else f"{len(places):,} rows, the first in {places[0]}"
+    return lines[0] if len(lines) == 1 else f"{len(lines):,} rows, the first in {lines[0]}"
 
 
 def _some(names):
