@@ -94,8 +94,8 @@ def join_manifests(
         )
     joined = joined.expanduser()
     refuse_foreign_files([joined])
-    places = [(csv.expanduser(), root.expanduser()) for csv, root in zip(manifest, data_root, strict=True)]
-    count = join(dict(zip(name, places, strict=True)), joined)
+    sources = [(csv.expanduser(), root.expanduser()) for csv, root in zip(manifest, data_root, strict=True)]
+    count = join(dict(zip(name, sources, strict=True)), joined)
     print(f"{printable(joined)}: {count} rows of {', '.join(map(printable, name))}")
 
 

@@ -98,7 +98,7 @@ def data_cautions(source: Source, patients: int, support: Mapping[str, int]) -> 
     protocol = source.protocol if source.of_training else {}  # else it speaks of other cycles
     cautions = []
     for pair, shared in patients_in_both(protocol).items():
-        # Where the validation cycles are the test cycles, that is said of the selection.
+        # Where the validation cycles are the test cycles, the selection states it.
         if shared and not (pair == "valid and test" and protocol.get("valid_is_test")):
             cautions.append(f"Patients in both {pair}: {shared}. What the model learned of them may help.")
     if protocol.get("valid_is_test"):

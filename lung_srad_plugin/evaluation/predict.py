@@ -16,7 +16,7 @@ WINDOW_HOP = 0.5  # of the model's duration, between the starts of two windows
 def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
     """Classify the cycles of a manifest.
 
-    Unlike ``classify_file``, which is made for recordings nobody has looked at, nothing is left out here: a silent
+    Unlike ``classify_file``, which is made for recordings without annotations, nothing is left out here: a silent
     cycle is scored like any other.
 
     Arguments

@@ -52,22 +52,24 @@ def read_predictions(path: str | Path, labels: Sequence[str] | None = None) -> P
     header, lines = _read_cells(path)
     labels = _check_header(path, header, labels)
     problems: list[str] = []
-    places: list[str] = []
+    row_lines: list[str] = []
     rows: list[list[str]] = []
     ragged: dict[int, list[str]] = {}
     for line, cells in lines:
         if len(cells) == len(header):
-            places.append(f"line {line}")
+            row_lines.append(f"line {line}")
             rows.append(cells)
         else:
             ragged.setdefault(len(cells), []).append(f"line {line}")
     for cells, at in ragged.items():
         problems.append(f"{several(at)}: {cells} cells, but the header has {len(header)}")
     columns = {name: [row[i] for row in rows] for i, name in enumerate(header)}
-    probabilities, unreadable = _read_probabilities(columns, labels, places)
+    probabilities, unreadable = _read_probabilities(columns, labels, row_lines)
     problems += unreadable
     if not unreadable:
-        problems += row_problems(places, columns["ID"], columns["label"], columns["prediction"], probabilities, labels)
+        problems += row_problems(
+            row_lines, columns["ID"], columns["label"], columns["prediction"], probabilities, labels
+        )
     refuse(path, problems)
     known = {"ID", "label", "prediction", *(f"p_{label}" for label in labels)}
     metadata = {name: column for name, column in columns.items() if name not in known}
@@ -139,16 +141,16 @@ def _read_cells(path):
         ) from None
 
 
-def _read_probabilities(columns, labels, places):
+def _read_probabilities(columns, labels, lines):
     """Return the probabilities (N, C), NaN where a cell is no number, and the problems."""
-    probabilities, problems = np.full((len(places), len(labels)), np.nan), []
+    probabilities, problems = np.full((len(lines), len(labels)), np.nan), []
     for j, label in enumerate(labels):
         cells, faulty = columns[f"p_{label}"], {}
         for i, cell in enumerate(cells):
             try:
                 probabilities[i, j] = float(cell)
             except ValueError:
-                faulty.setdefault(cell, []).append(places[i])
+                faulty.setdefault(cell, []).append(lines[i])
         problems += [f"{several(at)}: p_{label} is {cell!r}, not a number" for cell, at in faulty.items()]
     return probabilities, problems
 

@@ -66,7 +66,7 @@ def plot_history(history, selected_epoch):
     history : list of dict
         ``TrainingState.history``.
     selected_epoch : int
-        The epoch that validation picked.
+        The epoch that validation selected.
     """
     from matplotlib.figure import Figure
 
@@ -83,7 +83,7 @@ def plot_history(history, selected_epoch):
     right.set_ylabel("ICBHI Score in percent")
     for axes in (left, right):
         axes.axvline(selected_epoch, color="0.7", lw=1, zorder=0)
-        axes.set_xlabel("epoch (grey line: picked by validation)")
+        axes.set_xlabel("epoch (grey line: selected by validation)")
         axes.legend(fontsize=8, frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

@@ -47,7 +47,7 @@ def is_folder(path: str | Path) -> bool:
 
 
 def shorten_name(name: str | Path, limit: int = 200) -> str:
-    """Return a name for a message: quoted where it is empty, cut where nobody would read it to its end.
+    """Return a name for a message: quoted where it is empty, shortened where it is too long to be read.
 
     Example
     -------

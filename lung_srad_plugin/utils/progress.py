@@ -1,4 +1,4 @@
-"""Progress bars: one look for every command, on standard error, and none where nobody watches."""
+"""Progress bars: the same for every command, on standard error, and none where that is no terminal."""
 
 import sys
 

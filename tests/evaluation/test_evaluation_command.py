@@ -1,4 +1,4 @@
-"""From a run, a model or predictions to a report; every mistake told before anything is written."""
+"""From a run, a model or predictions to a report; every mistake reported before anything is written."""
 
 import json
 import shutil
@@ -225,19 +225,21 @@ def test_manifests_that_do_not_match_the_model_are_refused(run, data, tmp_path):
     out = tmp_path / "out"
     rows = read_manifest(data / "test.csv", data)
     write_manifest(tmp_path / "odd.csv", [*rows[:3], {**rows[3], "label": "rhonchi"}])
-    told = refusal(run / "export", out, tmp_path / "odd.csv")
-    assert "odd.csv, row 5, column 'label': unknown label 'rhonchi'" in told
+    error = refusal(run / "export", out, tmp_path / "odd.csv")
+    assert "odd.csv, row 5, column 'label': unknown label 'rhonchi'" in error
     (tmp_path / "map.json").write_text('{"normal": "normal", "crackle": "squawk"}')
-    told = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
-    assert "odd.csv, row 4" in told
+    error = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
+    assert "odd.csv, row 4" in error
     (tmp_path / "map.json").write_text('{"rhonchi": "squawk", "normal": null, "crackle": null, "wheeze": null}')
-    told = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
-    assert "leads to squawk; the model knows normal, crackle, wheeze, both" in told
+    error = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
+    assert "leads to squawk; the model knows normal, crackle, wheeze, both" in error
     (tmp_path / "map.json").write_text('{"rhonchi": null, "normal": null, "crackle": null, "wheeze": null}')
-    told = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
-    assert "leaves out every row" in told
-    write_manifest(tmp_path / "nobody.csv", [{key: row[key] for key in row if key != "patient"} for row in rows])
-    assert "no column 'patient'" in refusal(run / "export", out, tmp_path / "nobody.csv")
+    error = refusal(run / "export", out, tmp_path / "odd.csv", labels_map=tmp_path / "map.json")
+    assert "leaves out every row" in error
+    write_manifest(
+        tmp_path / "without_patients.csv", [{key: row[key] for key in row if key != "patient"} for row in rows]
+    )
+    assert "no column 'patient'" in refusal(run / "export", out, tmp_path / "without_patients.csv")
     assert "give a manifest too" in refusal(run / "export", out)
     assert not out.exists()
 
@@ -276,11 +278,11 @@ def test_predictions_of_two_models_are_compared(tmp_path):
     assert "harmonic_strict_class" in report["evaluation"]["measures"]
     assert report["calibration"]["temperature"] == fit_temperature(draw_table(2, prefix="v")).temperature
     assert not (tmp_path / "out" / "predictions.csv").exists()
-    told = refusal(tmp_path / "ours.csv", tmp_path, against=[tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv"])
-    assert "no such file" in told
+    error = refusal(tmp_path / "ours.csv", tmp_path, against=[tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv"])
+    assert "no such file" in error
     shutil.copy(tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv")
-    told = refusal(tmp_path / "ours.csv", tmp_path, against=[tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv"])
-    assert "another has the name theirs too" in told
+    error = refusal(tmp_path / "ours.csv", tmp_path, against=[tmp_path / "theirs.csv", tmp_path / "out" / "theirs.csv"])
+    assert "another has the name theirs too" in error
     assert "--labels-map would change nothing" in refusal(tmp_path / "ours.csv", tmp_path, labels_map="map.json")
 
 
@@ -332,8 +334,8 @@ def test_faulty_predictions_are_refused_with_their_rows(tmp_path, edit, message)
     lines = (tmp_path / "predictions.csv").read_text(encoding="utf-8").splitlines()
     edit(lines)
     (tmp_path / "predictions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    told = refusal(tmp_path / "predictions.csv", tmp_path / "out", tmp_path / "test.csv")
-    assert message in told
+    error = refusal(tmp_path / "predictions.csv", tmp_path / "out", tmp_path / "test.csv")
+    assert message in error
 
 
 def test_labels_other_than_the_manifest_are_refused(tmp_path):
@@ -345,9 +347,9 @@ def test_labels_other_than_the_manifest_are_refused(tmp_path):
     ]
     rows[4]["label"] = next(label for label in table.labels if label != rows[4]["label"])
     write_manifest(tmp_path / "test.csv", rows)
-    told = refusal(tmp_path / "predictions.csv", tmp_path / "out", tmp_path / "test.csv")
-    assert "1 labels of the predictions are not those of" in told
-    assert "c0004: " in told
+    error = refusal(tmp_path / "predictions.csv", tmp_path / "out", tmp_path / "test.csv")
+    assert "1 labels of the predictions are not those of" in error
+    assert "c0004: " in error
 
 
 # ---- commands ----
@@ -355,9 +357,9 @@ def test_labels_other_than_the_manifest_are_refused(tmp_path):
 
 def test_command_line(run, tmp_path, capsys):
     main_or_exit(["evaluate", str(run), "--output", str(tmp_path), "--resamples", "20"])
-    told = capsys.readouterr().out
-    assert "Score, strict class (4-class)" in told
-    assert str(tmp_path / "report.html") in told
+    error = capsys.readouterr().out
+    assert "Score, strict class (4-class)" in error
+    assert str(tmp_path / "report.html") in error
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", str(tmp_path / "absent"), "--output", str(tmp_path)])
     assert stop.value.code == 2

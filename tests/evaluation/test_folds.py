@@ -63,8 +63,8 @@ def test_every_cycle_is_answered_once_by_the_model_that_did_not_hear_its_patient
         for name, row in zip(table.ids, table.probabilities.tolist(), strict=True):
             assert answers[name] == row
             everything[name] = str(fold)
-        heard = {row["patient"] for row in read_manifest(RunFolder(run).manifests / "train.csv", "recordings")}
-        assert heard.isdisjoint(table.patients())
+        trained_on = {row["patient"] for row in read_manifest(RunFolder(run).manifests / "train.csv", "recordings")}
+        assert trained_on.isdisjoint(table.patients())
     assert dict(zip(pooled.ids, pooled.column("fold"), strict=True)) == everything
     assert set(everything) == {
         row["ID"]
@@ -98,9 +98,9 @@ def test_a_fold_given_twice_is_refused(folds, tmp_path):
 
 def test_folds_of_other_settings_are_refused(folds, tmp_path):
     other = copied(folds[2], tmp_path / "other", "lr: 0.003", "lr: 0.004")
-    told = refusal([*folds[:2], other], tmp_path / "out")
-    assert "differ in their fold alone" in told
-    assert "lr 0.004, not 0.003" in told
+    error = refusal([*folds[:2], other], tmp_path / "out")
+    assert "differ in their fold alone" in error
+    assert "lr 0.004, not 0.003" in error
 
 
 def test_folds_of_other_seeds_are_refused(folds, tmp_path):
@@ -110,5 +110,5 @@ def test_folds_of_other_seeds_are_refused(folds, tmp_path):
 
 def test_folds_classify_no_other_manifest(folds, tmp_path):
     manifest = RunFolder(folds[0]).manifests / "test.csv"
-    told = refusal(folds, tmp_path / "out", manifest=manifest, data_root=folds[0].parents[1] / "data")
-    assert f"{manifest}: the folds of a cross-validation classify their own test cycles" in told
+    error = refusal(folds, tmp_path / "out", manifest=manifest, data_root=folds[0].parents[1] / "data")
+    assert f"{manifest}: the folds of a cross-validation classify their own test cycles" in error

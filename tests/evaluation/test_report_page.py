@@ -277,8 +277,8 @@ def test_curves_agree_with_scikit_learn():
 
 
 def test_curves_without_positives_are_empty():
-    nobody, scores = np.zeros(3, dtype=bool), np.arange(3.0)
-    assert roc_curve(nobody, scores) == pr_curve(nobody, scores) == roc_curve(~nobody, scores) == []
+    none, scores = np.zeros(3, dtype=bool), np.arange(3.0)
+    assert roc_curve(none, scores) == pr_curve(none, scores) == roc_curve(~none, scores) == []
 
 
 def test_charts_put_values_where_they_belong():

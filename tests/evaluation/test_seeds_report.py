@@ -50,7 +50,7 @@ def write_run(folder, seed, settings="lr: 0.1", results=None, protocol=None):
     tables = {rule: {"test": answers_of(seed, rule)} for rule in ("valid", "last")}
     run = RunFolder(folder)
     write_run_predictions(tables, run)
-    told = {
+    stored = {
         "experiment": "lung_srad",
         "labels": list(tables["valid"]["test"].labels),
         "protocol": {
@@ -79,7 +79,7 @@ def write_run(folder, seed, settings="lr: 0.1", results=None, protocol=None):
         "commit": "c0ffee",
         **(results or {}),
     }
-    run.results_file.write_text(json.dumps(told), encoding="utf-8")
+    run.results_file.write_text(json.dumps(stored), encoding="utf-8")
     text = f"seed: {seed}\noutput_folder: {folder}\nsave_folder: {folder}/save\n{settings}\n"
     run.settings_file.write_text(text, encoding="utf-8")
     return folder
@@ -190,9 +190,9 @@ def test_a_browser_draws_it(written, tmp_path, width):
 )
 def test_runs_of_other_experiments_are_refused(runs, tmp_path, changes, message):
     other = write_run(tmp_path / "2", 2, **changes)
-    told = refusal([runs[0], other], tmp_path / "out", resamples=2)
-    assert "differ in their seed alone" in told
-    assert message in told
+    error = refusal([runs[0], other], tmp_path / "out", resamples=2)
+    assert "differ in their seed alone" in error
+    assert message in error
     assert not (tmp_path / "out").exists()
 
 

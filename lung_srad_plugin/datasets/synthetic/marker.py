@@ -1,4 +1,4 @@
-"""The file that marks a folder of synthetic sounds, and what must be said wherever a result comes from one."""
+"""The file that marks a folder of synthetic sounds, and the statement that appears wherever a result comes from one."""
 
 from pathlib import Path
 
