@@ -193,5 +193,6 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
             f"class weighting {scheme!r} needs at least one training sample of each class; none of: {', '.join(empty)}"
         )
     values = torch.tensor(list(counts.values()), dtype=torch.float32)
-    weights = 1 / values if scheme == "inverse" else values.rsqrt()
-    return weights * values.sum() / (weights * values).sum()
+    if scheme == "inverse":
+        return values.sum() / (len(values) * values)
+    return values.rsqrt() * values.sum() / values.sqrt().sum()
