@@ -6,9 +6,9 @@ from .analysis.spectral import spectral_response as spectral_response
 from .analysis.spectral import spectral_response_2d as spectral_response_2d
 from .audio.cycles import read_cycle as read_cycle
 from .audio.cycles import shape_cycle as shape_cycle
+from .audio.fbank import KaldiFbank as KaldiFbank
 from .audio.feature_cache import FeatureCache as FeatureCache
 from .audio.features import CycleFeatures as CycleFeatures
-from .audio.features import KaldiFbank as KaldiFbank
 from .audio.mel_augment import MelAugment as MelAugment
 from .audio.mel_augment import apply_mel_augment as apply_mel_augment
 from .audio.mel_augment import draw_mel_augment as draw_mel_augment

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank
+from lung_srad_plugin.audio.fbank import KaldiFbank
+from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
 

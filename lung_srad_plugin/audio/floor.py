@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
+from lung_srad_plugin.audio.fbank import FLOOR, mel_frequencies
 from lung_srad_plugin.audio.feature_cache import FeatureCache
-from lung_srad_plugin.audio.features import FLOOR, mel_frequencies
 from lung_srad_plugin.audio.levels import level_gain
 from lung_srad_plugin.audio.reading import load_recording
 

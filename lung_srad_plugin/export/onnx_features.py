@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
-from lung_srad_plugin.audio.features import LOW_HZ, CycleFeatures
+from lung_srad_plugin.audio.fbank import LOW_HZ
+from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.levels import level_gain
 
 PREEMPHASIS = 0.97

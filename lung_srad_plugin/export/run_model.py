@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.tag import Tag
 
-from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank
+from lung_srad_plugin.audio.fbank import KaldiFbank
+from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import WEIGHTS
 from lung_srad_plugin.export.weights import load_weights

@@ -4,7 +4,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from lung_srad_plugin.audio.features import kaldi_fbank
+from lung_srad_plugin.audio.fbank import kaldi_fbank
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.reporting.figures import COLOURS
 from lung_srad_plugin.utils.text import figure_text

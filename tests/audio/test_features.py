@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torchaudio.compliance import kaldi
 
 from lung_srad_plugin.audio.cycles import cut_cycle, read_cycle
-from lung_srad_plugin.audio.features import CycleFeatures, KaldiFbank, kaldi_fbank
+from lung_srad_plugin.audio.fbank import KaldiFbank, kaldi_fbank
+from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.normalization import AudioSetNormalization
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
