@@ -151,16 +151,15 @@ def export_checkpoint(
     for name in WEIGHTS:
         if not (checkpoint / f"{name}.ckpt").is_file():
             raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
-    _check_destination(destination)
+    check_destination(destination)
     model = build_run_model(settings, checkpoint, str(run.settings_file), trust_code)
-    with _complete_or_absent(destination) as folder:
+    with publish_folder(destination) as folder:
         _write(folder, run, settings, model, checkpoint, select)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
             export_onnx(folder, trust_code)
         verify_export(folder, model.modules, checkpoint)
-        record_folder(folder)
     return destination
 
 
@@ -232,6 +231,7 @@ def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkp
         **_fitted(results, select, epoch),
         "data": _data(results) if results else None,
         "synthetic": trained_on_synthetic(results) if results else None,
+        "teacher": Path(settings["teacher"]).name if settings.get("teacher") else None,
         "protocol": results["protocol"] if results else None,
         "seed": settings.get("seed"),
         "commit": results.get("commit") if results else None,
@@ -257,7 +257,8 @@ def _data(results: dict) -> str:
     return f"{name}, SYNTHETIC sounds: the scores say nothing about patients" if synthetic else name
 
 
-def _check_destination(destination: Path) -> None:
+def check_destination(destination: Path) -> None:
+    """Refuse, before any work, a destination that is not a folder or holds what this product did not write."""
     if destination.exists() and not destination.is_dir():
         raise LungSRADError(f"{destination}: a file is there; expected a folder that is absent or empty")
     if destination.is_dir():
@@ -266,14 +267,18 @@ def _check_destination(destination: Path) -> None:
 
 
 @contextmanager
-def _complete_or_absent(destination: Path) -> Iterator[Path]:
-    """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure."""
+def publish_folder(destination: Path) -> Iterator[Path]:
+    """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure.
+
+    Its files are recorded, so that it may be replaced as a whole.
+    """
     destination = destination.resolve()
     folder = destination.with_name(f".{destination.name}.{os.getpid()}.part")
     old = destination.with_name(f".{destination.name}.{os.getpid()}.old")
     try:
         folder.mkdir(parents=True)
         yield folder
+        record_folder(folder)
         if destination.exists():
             destination.rename(old)
         try:

@@ -3,7 +3,7 @@
 It is filled from the run alone. What the run does not say, the card says is not known.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, trained_on_synthetic
 from lung_srad_plugin.export.model_config import ModelConfig
+from lung_srad_plugin.export.reported_scores import ReportedScores
 from lung_srad_plugin.metrics.calibration import read_calibration
 from lung_srad_plugin.utils.text import markdown_text, printable
 
@@ -29,7 +30,12 @@ VALIDATION = {"patients": "patients drawn from train", "test": "the test cycles"
 NOT_KNOWN = "not known"
 
 
-def write_card(config: ModelConfig, results: dict[str, Any] | None = None) -> str:
+def write_card(
+    config: ModelConfig,
+    results: dict[str, Any] | None = None,
+    reports: Mapping[str, ReportedScores] | None = None,
+    remarks: Sequence[str] = (),
+) -> str:
     """Return the text of a model card.
 
     Arguments
@@ -38,6 +44,10 @@ def write_card(config: ModelConfig, results: dict[str, Any] | None = None) -> st
         What the model folder's ``config.json`` says.
     results : dict, optional
         The run's ``results.json``; None where the run was not evaluated.
+    reports : Mapping, optional
+        By name of a test set, the scores of this model on it.
+    remarks : sequence of str
+        Sentences on how the model was chosen and what it was never tested on.
 
     Returns
     -------
@@ -64,6 +74,13 @@ def write_card(config: ModelConfig, results: dict[str, Any] | None = None) -> st
         facts=[(name, markdown_text(value)) for name, value in _facts(config, results or {})],
         selection=_selection(config),
         scores=_score_tables(scores) if scores else None,
+        training_sets=[
+            (markdown_text(one.title), one.patients, one.cycles, markdown_text(one.licence or NOT_KNOWN))
+            for one in config.training_sets or ()
+        ],
+        reports={markdown_text(name): report for name, report in (reports or {}).items()},
+        remarks=[markdown_text(remark) for remark in remarks],
+        safetensors=any(name.endswith(".safetensors") for name in config.files) or not config.files,
     )
     return f"{str(card).rstrip()}\n"
 
@@ -112,6 +129,8 @@ def _facts(config: ModelConfig, results: dict[str, Any]) -> Iterator[tuple[str, 
     yield "epoch", config.epoch if config.epoch is not None else NOT_KNOWN
     yield "seed", config.seed if config.seed is not None else NOT_KNOWN
     yield "temperature", _temperature(config)
+    if config.teacher:
+        yield "teacher", f"{config.teacher}: embeddings that the encoder learned to reproduce"
     if results:
         pretrained = results.get("pretrained")
         name = str(pretrained["source"]).replace("\\", "/").rpartition("/")[2] if pretrained else None

@@ -62,6 +62,16 @@ class StoredProtocol(_Record):
     notes: list[Annotated[Line, StringConstraints(min_length=1)]] = []
 
 
+class StoredTrainingSet(_Record):
+    """A data set that a model was trained on, with what of it was in the training part."""
+
+    name: Name
+    title: Line
+    licence: Line | None = None
+    patients: Annotated[int, Field(ge=0)]
+    cycles: Annotated[int, Field(ge=0)]
+
+
 class ModelConfig(_Record):
     """What ``config.json`` of a model folder says.
 
@@ -81,6 +91,10 @@ class ModelConfig(_Record):
         Of the packages that wrote it.
     experiment, epoch, select, seed, data, synthetic, commit, protocol
         Of the training run; None where it does not say. ``synthetic`` is whether its sounds were.
+    training_sets : list of StoredTrainingSet or None
+        The data sets that it was trained on; None where the folder does not name them one by one.
+    teacher : str or None
+        The table of embeddings that it learned to reproduce, where there was one.
     calibration, operating_points
         What was fitted on validation cycles for this epoch; None where nothing was.
     """
@@ -101,6 +115,8 @@ class ModelConfig(_Record):
     synthetic: bool | None = None
     commit: Line | None = None
     protocol: StoredProtocol | None = None
+    training_sets: list[StoredTrainingSet] | None = None
+    teacher: Line | None = None
     calibration: StoredCalibration | None = None
     operating_points: list[StoredOperatingPoint] | None = None
 
