@@ -25,6 +25,7 @@ setup(
             "datasets/icbhi/*.txt",
             "reporting/templates/*.jinja",
             "export/templates/*.jinja",
+            "inference/starter/*",
         ]
     },
     install_requires=[

@@ -13,8 +13,15 @@ from lung_srad_plugin.inference.precisions import PRECISIONS
 def classify(
     files: Annotated[list[str], typer.Argument(help="Recordings, folders of them, or patterns such as 'a/*.wav'.")],
     model: Annotated[
-        str, typer.Option("--model", "-m", envvar="LUNG_SRAD_MODEL", help="A model folder or a hub id owner/name.")
-    ],
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            envvar="LUNG_SRAD_MODEL",
+            help="A model folder, a hub id owner/name, or starter: the model that comes with lung-srad, which is used "
+            "where none is named.",
+        ),
+    ] = None,
     annotations: Annotated[
         bool, typer.Option("--annotations", help="Classify the cycles of the ICBHI annotation beside each file (.txt).")
     ] = False,

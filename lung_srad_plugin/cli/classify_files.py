@@ -41,7 +41,7 @@ class ClassifyOptions:
 
 def classify_files(
     patterns: Sequence[str],
-    model: str,
+    model: str | None,
     run_opts: dict[str, Any],
     options: ClassifyOptions,
     format: str,
@@ -55,8 +55,9 @@ def classify_files(
     ---------
     patterns : list of str
         Files, folders, patterns.
-    model : str
-        A model folder or a hub id.
+    model : str or None
+        A model folder, a hub id, or ``starter``; None is the model that comes with the package, and standard error says
+        what it is.
     run_opts : dict
         As for ``LungSoundClassifier.from_hparams``.
     options : ClassifyOptions
@@ -90,9 +91,12 @@ def classify_files(
         _make_folder(folder)
 
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
+    from lung_srad_plugin.inference.starter_model import describe_starter
 
     classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
     _check_model(classifier, options)
+    if model is None:
+        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
     if classifier.trained_on_synthetic:
         print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
     failed = done = 0

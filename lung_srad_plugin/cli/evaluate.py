@@ -12,11 +12,11 @@ from lung_srad_plugin.utils.folders import shorten_name
 
 def evaluate(
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="The output folder of a training run, or several of one experiment over seeds or folds; or a model "
-            "folder; or a predictions CSV. Then, if wanted, the cycles as CSV: runs without it are reported on their "
-            "test cycles.",
+            "folder; or starter, the model that comes with lung-srad; or a predictions CSV. Then, if wanted, the "
+            "cycles as CSV: runs without it are reported on their test cycles.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
@@ -47,9 +47,10 @@ def evaluate(
     from lung_srad_plugin.evaluation import command
     from lung_srad_plugin.evaluation.console import print_summary
     from lung_srad_plugin.evaluation.options import EvaluationOptions
+    from lung_srad_plugin.inference.starter_model import model_path
     from lung_srad_plugin.metrics.bootstrap import Bootstrap
 
-    folders, manifest = split_sources(sources)
+    folders, manifest = split_sources([model_path(source) for source in sources])
     options = EvaluationOptions(
         manifest=manifest,
         data_root=data_root,

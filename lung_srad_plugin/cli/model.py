@@ -24,12 +24,16 @@ def export(
     print(printable(export_run(run, folder, select, onnx, trust_code)))
 
 
-def info(model: Annotated[Path, typer.Argument(help="A model folder.")]):
+def info(
+    model: Annotated[str, typer.Argument(help="A model folder, or starter: the model that comes with lung-srad.")],
+):
     """Print a model's card: data, protocol, scores, intended use and limits."""
     from lung_srad_plugin.export.model_folder import read_card, read_config
+    from lung_srad_plugin.inference.starter_model import model_path
 
-    config = read_config(model)
-    text = printable_lines(read_card(model))
+    folder = model_path(model)
+    config = read_config(folder)
+    text = printable_lines(read_card(folder))
     if not sys.stdout.isatty():
         print(text, end="")
         return
@@ -37,4 +41,4 @@ def info(model: Annotated[Path, typer.Argument(help="A model folder.")]):
     from rich.markdown import Markdown
 
     body = text.split("---\n", 2)[-1]  # without the hub's header
-    Console().print(Markdown(body), rich_text(f"{config.model} in {model}", "dim"))
+    Console().print(Markdown(body), rich_text(f"{config.model} in {folder}", "dim"))

@@ -13,7 +13,10 @@ def train(
     context: typer.Context,
     hparams: Annotated[Path, typer.Argument(help="The experiment, for example hparams/lung_srad.yaml.")],
 ):
-    """Train and evaluate. What follows the file goes to the recipe: --key value, --device cuda, ..."""
+    """Train and evaluate. What follows the file goes to the recipe: --key value, --device cuda, ...
+
+    --pretrained starter begins with the weights of the model that comes with lung-srad, in an encoder of its size.
+    """
     from lung_srad_plugin.training.recipe import main as run_training
 
     raise typer.Exit(run_training([str(hparams), *context.args]))

@@ -20,6 +20,7 @@ from lung_srad_plugin.evaluation.run_source import is_run, load_run
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun
 from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.inference.starter_model import model_path
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
 from lung_srad_plugin.runs.run_folder import REPORT_FILES, RunFolder
@@ -38,7 +39,7 @@ def evaluate(source: str | Path, output: str | Path, options: EvaluationOptions 
     ---------
     source : str or Path
         The output folder of a training run, which is reported as it was tested then; with a manifest, its exported
-        model is used. Or a model folder, which needs a manifest. Or a predictions CSV, of whatever model.
+        model is used. Or a model folder or ``starter``, which need a manifest. Or a predictions CSV, of whatever model.
     output : str or Path
         The folder to write to.
     options : EvaluationOptions, optional
@@ -54,7 +55,7 @@ def evaluate(source: str | Path, output: str | Path, options: EvaluationOptions 
     LungSRADError
         Where the options do not fit together, or data, model or predictions are faulty.
     """
-    source, output, options = Path(source), Path(output), options or EvaluationOptions()
+    source, output, options = model_path(source), Path(output), options or EvaluationOptions()
     classified = options.manifest is not None and not source.is_file()
     written = (*REPORT_FILES, "predictions.csv") if classified else REPORT_FILES
     refuse_foreign_files(output / name for name in written)

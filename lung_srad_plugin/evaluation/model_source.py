@@ -63,9 +63,10 @@ def classify_manifest(
     from lung_srad_plugin.datasets.manifests import validate_manifest
     from lung_srad_plugin.evaluation.predict import predict_rows
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
+    from lung_srad_plugin.inference.starter_model import model_path
 
     run_opts = None if device is None else {"device": device}
-    classifier = LungSoundClassifier.from_hparams(source=Path(folder), run_opts=run_opts, trust_code=trust_code)
+    classifier = LungSoundClassifier.from_hparams(source=model_path(folder), run_opts=run_opts, trust_code=trust_code)
     config = classifier.config
     stored, labels = config.model_dump(), config.labels
     known = list(labels) if labels_map is None else list(labels_map)

@@ -90,7 +90,7 @@ class LungSoundClassifier(EncoderClassifier):
     @classmethod
     def from_hparams(
         cls,
-        source: Any,
+        source: Any = None,
         hparams_file: str = HYPERPARAMS,
         overrides: dict | str | None = None,
         overrides_must_match: bool = True,
@@ -106,10 +106,11 @@ class LungSoundClassifier(EncoderClassifier):
 
         Arguments
         ---------
-        source : str, Path or FetchSource
+        source : str, Path or FetchSource, optional
             A folder that ``lung-srad export`` or a training run wrote, a hub id ``owner/name``, or a web address. A
             folder is read where it lies: nothing is copied, and the network is not asked. What looks like a path, and
-            every ``Path``, is a folder; ``hf://owner/name`` is always the hub's.
+            every ``Path``, is a folder; ``hf://owner/name`` is always the hub's. Without a source, and where it is
+            ``starter``, the model that comes with the package; ``./starter`` is a folder of that name.
         hparams_file : str
             Name of the hyperparameter file.
         overrides : dict or str, optional

@@ -1,4 +1,4 @@
-"""From what names a model to its modules: a local folder, the Hugging Face hub, or a web address."""
+"""From what names a model to its modules: a local folder, the package, the Hugging Face hub, or a web address."""
 
 import contextlib
 import os
@@ -13,6 +13,7 @@ from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource, Loca
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS
 from lung_srad_plugin.export.stored_model import StoredModel, read_model
+from lung_srad_plugin.inference.starter_model import STARTER, model_path, starter_folder
 from lung_srad_plugin.utils.folders import is_folder, nearest_folder, shorten_name
 
 HUB_TIMEOUT = 10.0  # seconds for the hub to answer the one question whether it has a model
@@ -22,7 +23,7 @@ _HUB_SCHEME = "hf://"
 
 
 def load_model(
-    source: str | Path | FetchSource,
+    source: str | Path | FetchSource | None,
     hparams_file: str = HYPERPARAMS,
     overrides: dict | str | None = None,
     overrides_must_match: bool = True,
@@ -62,7 +63,7 @@ def load_model(
 
 @contextlib.contextmanager
 def obtain_model(
-    source: str | Path | FetchSource,
+    source: str | Path | FetchSource | None,
     hparams_file: str = HYPERPARAMS,
     savedir: str | Path | None = None,
     local_strategy: LocalStrategy = LocalStrategy.SYMLINK,
@@ -75,10 +76,11 @@ def obtain_model(
 
     Arguments
     ---------
-    source : str, Path or FetchSource
-        A folder, a hub id ``owner/name``, or an address that starts with http. A ``Path`` is a folder, and so is a text
-        that looks like a path: it starts with ``.``, ``/``, ``~`` or a drive letter, has a backslash or more than one
-        slash, or its first part is a folder here. ``hf://owner/name`` is the hub's in any case.
+    source : str, Path, FetchSource or None
+        A folder, ``starter``, a hub id ``owner/name``, or an address that starts with http. None and ``starter`` mean
+        the model that comes with the package. A ``Path`` is a folder, and so is a text that looks like a path: it
+        starts with ``.``, ``/``, ``~`` or a drive letter, has a backslash or more than one slash, or its first part is
+        a folder here. ``hf://owner/name`` is the hub's in any case.
     hparams_file : str
         Name of the hyperparameter file.
     savedir : str or Path, optional
@@ -104,13 +106,14 @@ def obtain_model(
         yield _fetch_model(found, hparams_file, savedir, local_strategy, fetch_config)
 
 
-def locate(source: str | Path | FetchSource) -> FetchSource:
+def locate(source: str | Path | FetchSource | None) -> FetchSource:
     """Return where a model lies, without asking the network.
 
     Raises
     ------
     LungSRADError
-        Where it can only be a local folder and there is none, with the nearest one that there is.
+        Where it can only be a local folder and there is none, with the nearest one that there is; where it is
+        ``starter``, and the current folder has something of that name.
 
     Example
     -------
@@ -119,6 +122,10 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
     """
     if isinstance(source, FetchSource):
         return source
+    if source is None:
+        return FetchSource(FetchFrom.LOCAL, str(starter_folder()))
+    if source == STARTER:
+        return FetchSource(FetchFrom.LOCAL, str(model_path(source)))
     text = os.fspath(source)
     folder = os.path.expanduser(text)  # noqa: PTH111 - the one of pathlib fails for users that do not exist
     if text and is_folder(folder):  # an empty name would be the current directory
@@ -140,8 +147,8 @@ def locate(source: str | Path | FetchSource) -> FetchSource:
     near = nearest_folder(folder)
     hint = f"; did you mean {near}?" if near else ""
     raise LungSRADError(
-        f"{shorten_name(text)}: no such folder; expected a model that lung-srad export wrote, or a hub id "
-        f"owner/name{hint}"
+        f"{shorten_name(text)}: no such folder; expected a model that lung-srad export wrote, {STARTER}, or a "
+        f"hub id owner/name{hint}"
     )
 
 

@@ -21,7 +21,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_
 
 @app.command()
 def evaluate_kauh(
-    model: Annotated[Path, typer.Argument(help="A model folder, or the output folder of a training run.")],
+    model: Annotated[str, typer.Argument(help="A model folder, the output folder of a training run, or starter.")],
     data_folder: Annotated[Path, typer.Argument(help="The KAUH download, unpacked.")],
     output: Annotated[Path, typer.Argument(help="Where to write.")],
     mixed: Mixed,
@@ -32,7 +32,7 @@ def evaluate_kauh(
     """Evaluate a model on the KAUH recordings."""
     prepared = prepare_kauh(data_folder, output, mixed)
     evaluate(
-        [model, prepared.manifest],
+        [model, str(prepared.manifest)],
         output,
         data_root=prepared.data_root,
         labels_map=prepared.labels_map,

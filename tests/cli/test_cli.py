@@ -157,7 +157,7 @@ def test_an_interrupt_keeps_what_was_done(run, audio, model_folder, monkeypatch)
 
 
 MISUSES = {
-    "no model": (["classify", "a.wav"], "--model"),
+    "no recording": (["classify"], "files"),
     "absent model": (["classify", "{audio}/a.wav", "-m", "./nothing"], "./nothing: no such folder"),
     "nothing matches": (["classify", "{audio}/*.mp3", "-m", "{model}"], "no recording is there"),
     "empty folder": (["classify", "{empty}", "-m", "{model}"], "no recording is there"),
