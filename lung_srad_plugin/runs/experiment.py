@@ -23,7 +23,8 @@ CURES = {
     ),
     "pretrained": (
         "the AudioSet weights are not given; add --pretrained FILE_OR_URL (DASS_medium_v2.pth and DASS_small_v2.pth "
-        "are released at https://github.com/Saurabhbhati/DASS/releases), or --pretrained null to start from random "
+        "are released at https://github.com/Saurabhbhati/DASS/releases), --pretrained starter for the weights of "
+        "the model that comes with lung-srad (in an encoder of its size), or --pretrained null to start from random "
         "weights"
     ),
 }

@@ -121,7 +121,9 @@ class Settings(BaseModel):
     spec_augment_freq_share: Share = FREQ_SHARE
     augment: Built
 
-    pretrained: Annotated[Name | None, Field(description="a file or an address, or null for random weights")]
+    pretrained: Annotated[
+        Name | None, Field(description="a file, an address, a model folder or starter, or null for random weights")
+    ]
     pretrained_sha256: Annotated[
         str | None, Field(pattern=r"^[0-9a-fA-F]{64}$", description="64 hexadecimal digits, or null")
     ]

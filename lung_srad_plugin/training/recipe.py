@@ -12,7 +12,6 @@ from rich.markup import escape
 from speechbrain.utils.distributed import if_main_process
 
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
-from lung_srad_plugin.encoders.pretrained import load_pretrained
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.export.export import export_checkpoint
@@ -27,6 +26,7 @@ from lung_srad_plugin.runs.settings import check_settings, fill_defaults
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData, prepare_data
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group, run_on_main
+from lung_srad_plugin.training.initial_weights import load_initial_weights
 from lung_srad_plugin.training.resume import check_resumable, choose_processes
 from lung_srad_plugin.training.selected import SelectedEpochs, evaluate_selections, notes_of_selections
 from lung_srad_plugin.training.summary import describe_protocol, describe_training
@@ -117,16 +117,6 @@ def fit_normalization(hparams: dict[str, Any], data: RunData) -> None:
     if normalization.state_dict():
         # A run that is resumed or tested takes the statistics of its checkpoint instead.
         hparams["checkpointer"].add_recoverable("mean_var_norm", normalization)
-
-
-def load_initial_weights(hparams: dict[str, Any]) -> dict[str, str] | None:
-    """Load the pretrained weights into the encoder; return their source and SHA-256, None for random weights."""
-    if hparams["pretrained"] is None:
-        return None
-    sha256 = load_pretrained(
-        hparams["embedding_model"], hparams["pretrained"], hparams["save_folder"], hparams["pretrained_sha256"]
-    )
-    return {"source": str(hparams["pretrained"]), "sha256": sha256}
 
 
 def fit(hparams: dict[str, Any], data: RunData, command: CommandLine) -> LungSoundBrain:
