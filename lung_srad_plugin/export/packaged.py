@@ -30,8 +30,9 @@ def package_run(
     train_csv: str | Path | None = None,
     test_reports: Mapping[str, str | Path] | None = None,
     remarks: Sequence[str] = (),
+    select: str = "valid",
 ) -> Path:
-    """Export the epoch of a run that validation selected as a folder to be shipped with the package.
+    """Export an epoch of a run as a folder to be shipped with the package.
 
     It is the folder of ``lung-srad export`` without the second copy of the weights, with the data sets of the training
     part in ``config.json`` and card, and checked for paths of this machine.
@@ -49,6 +50,8 @@ def package_run(
         By name of a test set, the ``report.json`` of this model on it; the card has its scores.
     remarks : sequence of str
         Sentences for the card, such as how the model was chosen.
+    select : str
+        Which epoch, as for ``export_run``: by default the one that validation selected.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def package_run(
     results, settings = run.results().as_dict(), run.settings()
     sets = _training_sets(Path(train_csv or settings["train_csv"]), results["protocol"].get("sha256", {}).get("train"))
     with tempfile.TemporaryDirectory(prefix="lung-srad-") as temporary:
-        exported = export_run(run.path, Path(temporary) / "model", select="valid")
+        exported = export_run(run.path, Path(temporary) / "model", select=select)
         with publish_folder(Path(destination)) as folder:
             for path in exported.iterdir():
                 if path.suffix != ".safetensors" and not path.name.startswith("."):

@@ -2,8 +2,8 @@
 
     python recipes/SPRSound/make_starter.py results/starter/1
 
-It takes the epoch that validation selected, and replaces ``lung_srad_plugin/inference/starter``. To have the scores on
-each test set in the card, evaluate the run's export first, then give the reports:
+It takes the epoch that validation selected (or --select last), and replaces ``lung_srad_plugin/inference/starter``. To
+have the scores on each test set in the card, evaluate the run's export first, then give the reports:
 
     lung-srad evaluate results/starter/1/export results/starter/sprsound/test_inter.csv --data-root SPRSOUND -o inter
     python recipes/SPRSound/make_starter.py results/starter/1 --test-set "SPRSound inter" --report inter/report.json
@@ -15,9 +15,11 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.cli.main import CONTEXT, main
+from lung_srad_plugin.cli.options import choice
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.packaged import package_run
 from lung_srad_plugin.inference.starter_model import FOLDER
+from lung_srad_plugin.runs.selection import RULES
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
 
@@ -39,6 +41,9 @@ def make_starter(
         list[str] | None,
         typer.Option(help="A sentence for the card: how the model was chosen, what it was never tested on."),
     ] = None,
+    select: Annotated[
+        str, choice(RULES, "The epoch: selected by validation, the last, or selected on the test.")
+    ] = "valid",
 ):
     """Write the model that comes with the package from a finished run of hparams/starter.yaml."""
     names, reports = test_set or [], report or []
@@ -47,7 +52,7 @@ def make_starter(
             f"{len(names)} --test-set and {len(reports)} --report; expected both once for each test set, and every "
             "name once"
         )
-    print(package_run(run, output, train_csv, dict(zip(names, reports, strict=True)), remark or ()))
+    print(package_run(run, output, train_csv, dict(zip(names, reports, strict=True)), remark or (), select))
 
 
 if __name__ == "__main__":
