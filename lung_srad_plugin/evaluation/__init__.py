@@ -1,5 +1,4 @@
-"""From predictions to results that can be trusted: measures, intervals, comparisons, calibration, subgroups.
+"""From runs, models and prediction files to reports: sources, seeds, folds, cautions, pages.
 
-Everything starts from a ``PredictionTable`` (``predictions.py``). Each measure is defined once, for weighted cycles
-(``probabilistic.py``, ``measures.py``); a resample of patients is such a weighting (``bootstrap.py``).
+The numbers come from ``metrics`` and their appearance from ``reporting``; nothing here trains a model.
 """

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
@@ -43,13 +44,13 @@ def join_rows(rows, log_probs, labels):
     (array([[0.25, 0.75]]), ('7',))
     """
     log_probs = np.asarray(log_probs, dtype=np.float64)
-    # Log-probabilities of float32 sum to 1 only nearly.
-    powers = np.exp(log_probs - log_probs.max(axis=1, keepdims=True))
+    # Probabilities of float32 log-probabilities sum to 1 only approximately.
+    probabilities = softmax(log_probs, axis=1)
     columns = [name for name in rows[0] if name not in _OWN and not name.startswith("p_")]
     return make_table(
         [row["ID"] for row in rows],
         [row["label"] for row in rows],
-        powers / powers.sum(axis=1, keepdims=True),
+        probabilities,
         labels,
         {name: [row[name] for row in rows] for name in columns},
     )

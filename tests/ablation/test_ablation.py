@@ -448,7 +448,7 @@ def test_the_page_shows_each_seed_and_the_differences(table, tmp_path):
     assert "Published: a paper. Not measured here." in page
     text = (tmp_path / "out" / "ablation.md").read_text(encoding="utf-8")
     assert "| other | 2 | 7 | 100.00 | 100.00 | 100.00 | 100.00 |" in text
-    assert str(tmp_path) not in page + text  # where it was run is nobody's business
+    assert str(tmp_path) not in page + text  # a report must not show paths of the machine
 
 
 @needs_browser
