@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.runs.experiment import parse_keys
+from lung_srad_plugin.runs.experiment import parse_file
 
 # The figures of the published tables, and the keys under which a run's results have them.
 FIGURES = {
@@ -100,7 +100,7 @@ def read_grid(path):
     [('full', {}), ('slow', {'lr': 0.01})]
     """
     path = Path(path)
-    tree = _parse(path)
+    tree = parse_file(path, "no such grid; hparams/ablation.yaml is one")
     problems = _unknown("", tree, _GRID_KEYS)
     problems += [f"{key} is missing" for key in ("seeds", "reference", "rows") if key not in tree]
     seeds = tree.get("seeds", [0])
@@ -187,11 +187,3 @@ def _mean_and_deviation(figure):
 
 def _plain(value):
     return list(value) if isinstance(value, list) else value
-
-
-def _parse(path):
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise LungSRADError(f"{path}: no such grid; hparams/ablation.yaml is one") from None
-    return parse_keys(text, str(path))

@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import track
 
 from lung_srad_plugin.audio.fbank import KaldiFbank
 from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.utils.progress import track
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class FeatureCache:
             )
         wanted.sort(key=lambda row: (row["wav"], float(row["start"])))
         recordings = [(wav, list(cycles)) for wav, cycles in groupby(wanted, key=lambda row: row["wav"])]
-        for wav, cycles in track(recordings, "Computing features", disable=not progressbar or not wanted):
+        for wav, cycles in track(recordings, "Computing features", show=progressbar and bool(wanted)):
             recording = self._prepare(wav)
             for row in cycles:
                 features = self._compute(recording, row["start"], row["stop"], wav)

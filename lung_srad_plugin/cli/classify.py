@@ -7,7 +7,7 @@ import typer
 
 from lung_srad_plugin.cli.options import TrustCode, choice
 from lung_srad_plugin.cli.result_output import ENDINGS
-from lung_srad_plugin.inference.precisions import PRECISIONS
+from lung_srad_plugin.utils.devices import PRECISIONS
 
 
 def classify(

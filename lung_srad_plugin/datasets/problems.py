@@ -158,3 +158,14 @@ def raise_problems(problems: list[Problem], title: str, cure: str = "", limit: i
     if cure:
         lines.append(cure)
     raise LungSRADError("\n".join(lines))
+
+
+def describe_left_out(problems: list[Problem]) -> list[dict[str, str | None]]:
+    """Return what was left out for each problem, and why, as ``summary.json`` lists it.
+
+    Example
+    -------
+    >>> describe_left_out([Problem("a.txt", "no cycles", left_out="recording")])
+    [{'what': 'recording', 'why': 'a.txt: no cycles'}]
+    """
+    return [{"what": problem.left_out, "why": str(problem)} for problem in problems]

@@ -1,14 +1,18 @@
-"""Counts of a preparation: what ``summary.json`` holds of its parts, and the table that is printed."""
+"""Counts of a preparation, the files that it writes with their ``summary.json``, and the table that is printed."""
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from lung_srad_plugin.labels import CLASSES
+from lung_srad_plugin.utils.files import write_together
 
 
 def count_rows(rows: list[dict], labels: Sequence[str] = CLASSES) -> dict:
@@ -73,6 +77,30 @@ def sha256_of(text: str) -> str:
     '...'
     """
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def write_preparation(save_folder: str | Path, texts: Mapping[str, str], summary: Mapping[str, Any]) -> dict[str, Path]:
+    """Write the files of a preparation and its ``summary.json``, all or none; return each file's path by its name.
+
+    Arguments
+    ---------
+    save_folder : str or pathlib.Path
+        Made if missing; ``~`` is the home folder.
+    texts : Mapping
+        By name of the file, its text.
+    summary : Mapping
+        What ``summary.json`` holds.
+
+    Raises
+    ------
+    LungSRADError
+        As ``write_together``.
+    """
+    folder = Path(save_folder).expanduser()
+    texts = {**texts, "summary.json": json.dumps(summary, indent=1) + "\n"}
+    paths = {name: folder / name for name in texts}
+    write_together({paths[name]: text for name, text in texts.items()})
+    return paths
 
 
 def print_summary(summary: dict, title: str) -> None:

@@ -19,7 +19,6 @@ ONNX = "model.onnx"
 
 # What SpeechBrain's own class needs; the others are for people and for other programs.
 NEEDED = (CONFIG, HYPERPARAMS, LABEL_ENCODER, *(f"{name}.ckpt" for name in WEIGHTS))
-OPTIONAL = (CARD, LICENSE, ONNX, f"{ONNX}.data", *(f"{name}.safetensors" for name in WEIGHTS))
 
 CURE = "copy the whole folder again, or write it anew with: lung-srad export RUN FOLDER"
 

@@ -3,8 +3,7 @@
 from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.inference.precisions import PRECISIONS
-from lung_srad_plugin.utils.devices import check_device
+from lung_srad_plugin.utils.devices import PRECISIONS, check_device
 
 
 def check_run_options(run_opts: dict | RunOptions | None) -> RunOptions | None:

@@ -56,7 +56,7 @@ def model_path(name: str | os.PathLike) -> Path:
 
 
 def describe_starter(config: ModelConfig) -> str:
-    """Return one line on a model that nobody named: what it was trained on, and what it is for.
+    """Return one line on the model that is used where none is named: its training data and its purpose.
 
     Arguments
     ---------

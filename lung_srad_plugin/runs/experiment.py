@@ -29,6 +29,7 @@ CURES = {
     ),
 }
 
+ABSENT = "no such hyperparameter file; hparams/ holds one for each experiment"
 SHOWN_SETTINGS = 6
 # Where things are, and how the same numbers are computed.
 NEUTRAL_SETTINGS = (
@@ -80,14 +81,14 @@ def read_experiment(
     if overrides:
         changes.append((dict(overrides), origin))
     seen = []
-    tree = _parse_file(file)
+    tree = parse_file(file, ABSENT)
     while "base" in tree:
         seen.append(file.resolve())
         changes.append(({key: value for key, value in tree.items() if key != "base"}, str(file)))
         file = file.parent / tree["base"]
         if file.resolve() in seen:
             raise LungSRADError(f"{file}: its `base` leads back to itself")
-        tree = _parse_file(file)
+        tree = parse_file(file, ABSENT)
     merged: dict[str, Any] = {}
     for change, source in reversed(changes):
         unknown = sorted(set(change) - set(tree))
@@ -221,11 +222,12 @@ def _tag(node):
     return getattr(getattr(node, "tag", None), "value", None)
 
 
-def _parse_file(path):
+def parse_file(path: Path, absent: str) -> dict[str, Any]:
+    """Return the keys and values of a yaml file, as ``parse_keys``; ``absent`` is the message where there is none."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise LungSRADError(f"{path}: no such hyperparameter file; hparams/ holds one for each experiment") from None
+        raise LungSRADError(f"{path}: {absent}") from None
     return parse_keys(text, str(path))
 
 

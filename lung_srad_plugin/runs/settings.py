@@ -20,8 +20,8 @@ from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
 from lung_srad_plugin.nn.optimizer import OPTIMIZERS
 from lung_srad_plugin.runs.selection import METRICS, TRAINING_VERSION
 from lung_srad_plugin.scan.dispatch import BACKENDS
+from lung_srad_plugin.utils.devices import PRECISIONS
 
-PRECISIONS = ("fp32", "bf16", "fp16")
 MAX_WORKERS = 8 * (os.cpu_count() or 1)
 """More loader processes than this for each core of the machine are a mistake: each takes memory, none is faster."""
 

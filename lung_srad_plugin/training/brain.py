@@ -26,11 +26,10 @@ class LungSoundBrain(sb.Brain):
     """Train and evaluate a lung-sound classifier with the Patch-Mix contrastive loss.
 
     ``modules`` holds ``mean_var_norm``, ``augment`` and ``model`` (a ``LungSoundModel``), and where wanted
-    ``mel_augment``. ``hparams`` holds
-    ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis' contrastive loss; an axis of
-    weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``, ``labels``,
-    ``class_weights`` (C), ``seed``, ``training_version``, ``select_by``, ``min_sensitivity``, ``train_logger`` and
-    ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``.
+    ``mel_augment``. ``hparams`` holds ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis'
+    contrastive loss; an axis of weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``,
+    ``labels``, ``class_weights`` (C), ``distillation_weight``, ``seed``, ``training_version``, ``select_by``,
+    ``min_sensitivity``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``.
 
     Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
     takes the steps that an uninterrupted one takes.

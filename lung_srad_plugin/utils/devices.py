@@ -1,6 +1,8 @@
-"""Whether a device that somebody names can be used here."""
+"""Devices and precisions: which there are, and whether a named device can be used here."""
 
 from lung_srad_plugin.errors import LungSRADError
+
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 def check_device(device: str) -> None:

@@ -1,9 +1,13 @@
 """Progress bars: the same for every command, on standard error, and none where that is no terminal."""
 
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
 
 
 def progress_bars(counts: bool = True) -> Progress:
@@ -32,3 +36,18 @@ def progress_bars(counts: bool = True) -> Progress:
         redirect_stdout=sys.stdout.isatty(),
         disable=not console.is_terminal,
     )
+
+
+def track(items: Sequence[Item], description: str, show: bool = True) -> Iterator[Item]:
+    """Yield the items with a bar that shows how many are done.
+
+    Example
+    -------
+    >>> list(track(["a", "b"], "Reading recordings"))
+    ['a', 'b']
+    """
+    if not show:
+        yield from items
+        return
+    with progress_bars() as progress:
+        yield from progress.track(items, description=description)

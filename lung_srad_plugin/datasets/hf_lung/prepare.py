@@ -1,12 +1,8 @@
 """HF_Lung V1 and V2: from the downloaded folders to train, valid and test manifests of breath phases."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from lung_srad_plugin.datasets.catalogue import refuse_other_data_set
 from lung_srad_plugin.datasets.folder import audio_seconds, files_below
@@ -17,11 +13,11 @@ from lung_srad_plugin.datasets.hf_lung.recording_name import FORM, RecordingName
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.names import index_by_name
 from lung_srad_plugin.datasets.patient_split import count_by_patient, draw_valid_patients
-from lung_srad_plugin.datasets.problems import Problem, raise_problems, sort_problems
-from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
+from lung_srad_plugin.datasets.problems import Problem, describe_left_out, raise_problems, sort_problems
+from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients, write_preparation
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import findings_of
-from lung_srad_plugin.utils.files import write_together
+from lung_srad_plugin.utils.progress import track
 from lung_srad_plugin.version import __version__
 
 LABEL_ENDING = "_label"
@@ -123,15 +119,13 @@ def prepare_hf_lung(
             raise LungSRADError(f"{data_folder}: no breath phase is left for {part}.csv")
     summary = _summarize(recordings, parts, part_of_date)
     summary["options"] = {"valid_fraction": valid_fraction, "seed": seed, "strict": strict}
-    summary["left_out"] = [{"what": problem.left_out, "why": str(problem)} for problem in problems]
+    summary["left_out"] = describe_left_out(problems)
     texts = {f"{part}.csv": format_manifest(rows) for part, rows in parts.items()}
-    texts["summary.json"] = json.dumps(summary, indent=1) + "\n"
-    save_folder = Path(save_folder).expanduser()
-    write_together({save_folder / name: text for name, text in texts.items()})
+    paths = write_preparation(save_folder, texts, summary)
     if not quiet:
         print_summary(summary, "HF_Lung")
-    train, valid, test, summary_file = (save_folder / name for name in texts)
-    return PreparedHFLung(train, valid, test, summary_file, root)
+    train_file, valid_file, test_file, summary_file = paths.values()
+    return PreparedHFLung(train_file, valid_file, test_file, summary_file, root)
 
 
 def _read_recordings(root, data_folder, quiet):
@@ -153,7 +147,7 @@ def _read_recordings(root, data_folder, quiet):
     problems += found
     recordings = []
     names = sorted(audio.keys() | labels.keys())
-    for name in track(names, "Reading recordings", console=Console(stderr=True), disable=quiet):
+    for name in track(names, "Reading recordings", show=not quiet):
         recording, found = _read(name, audio.get(name), labels.get(name), root)
         problems += found
         if recording and name not in doubtful | more_doubtful:

@@ -1,6 +1,5 @@
 """ICBHI 2017 respiratory sounds: from the downloaded folder to train, valid and test manifests."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +17,10 @@ from lung_srad_plugin.datasets.icbhi.splits import (
 )
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.patient_split import count_by_patient, divide_patients, draw_valid_patients
-from lung_srad_plugin.datasets.problems import Problem, raise_problems, sort_problems
-from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
+from lung_srad_plugin.datasets.problems import Problem, describe_left_out, raise_problems, sort_problems
+from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients, write_preparation
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.version import __version__
 
 COLUMNS = (
@@ -170,15 +168,13 @@ def prepare_icbhi(
     }
     summary["patients_shared"] = shared_patients(summary["parts"])
     summary["notes"] = _notes(layout, recordings, summary)
-    summary["left_out"] = [{"what": problem.left_out, "why": str(problem)} for problem in problems]
+    summary["left_out"] = describe_left_out(problems)
     texts = {f"{part}.csv": format_manifest(rows) for part, rows in parts.items()}
     summary["files"] = {name: sha256_of(text) for name, text in texts.items()}
-    texts["summary.json"] = json.dumps(summary, indent=1) + "\n"
-    save_folder = Path(save_folder).expanduser()
-    write_together({save_folder / name: text for name, text in texts.items()})
+    paths = write_preparation(save_folder, texts, summary)
     if not quiet:
         print_summary(summary, "Synthetic stand-in for ICBHI" if synthetic else "ICBHI")
-    train_file, valid_file, test_file, summary_file = (save_folder / name for name in texts)
+    train_file, valid_file, test_file, summary_file = paths.values()
     return PreparedICBHI(train_file, valid_file, test_file, summary_file, layout.root)
 
 

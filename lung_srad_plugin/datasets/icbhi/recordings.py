@@ -4,14 +4,12 @@ import filecmp
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from lung_srad_plugin.datasets.folder import audio_seconds, equal_files
 from lung_srad_plugin.datasets.icbhi.annotation import fit_to_audio, parse_annotation
 from lung_srad_plugin.datasets.icbhi.layout import Layout
 from lung_srad_plugin.datasets.icbhi.recording_name import FORM, NameIndex, RecordingName, is_recording_name, parse_name
 from lung_srad_plugin.datasets.problems import Problem
+from lung_srad_plugin.utils.progress import track
 
 
 @dataclass(frozen=True)
@@ -64,9 +62,7 @@ def read_recordings(layout: Layout, quiet: bool = False) -> tuple[dict[str, Reco
     unusable = doubtful_wavs | doubtful_annotations | same
     pairs = _pair(wavs, annotations)
     recordings = {}
-    for name, (wav, annotation) in track(
-        pairs.items(), "Reading recordings", console=Console(stderr=True), disable=quiet
-    ):
+    for name, (wav, annotation) in track(list(pairs.items()), "Reading recordings", show=not quiet):
         seconds = cycles = None
         if wav is None:
             message = f"annotation without its recording {name}.wav"

@@ -18,9 +18,8 @@ from lung_srad_plugin.datasets.kauh.recording_name import FILTERS, FORM, parse_k
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.patient_split import count_by_patient, divide_patients
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
-from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
+from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients, write_preparation
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.version import __version__
 
 # Sounds to classes. I inspiratory, E expiratory, W wheeze, C crackle, Crep crepitation, which is crackle, B bronchial.
@@ -142,16 +141,13 @@ def prepare_kauh(
     }
     texts = {"kauh.csv": format_manifest(rows), "labels_map.json": json.dumps(labels_map, indent=1) + "\n"}
     texts |= {f"{part}.csv": format_manifest(of_part) for part, of_part in parts.items()}
-    texts["summary.json"] = json.dumps(summary, indent=1) + "\n"
-    save_folder = Path(save_folder).expanduser()
-    write_together({save_folder / name: text for name, text in texts.items()})
-    paths = PreparedKAUH(
-        *(save_folder / "kauh.csv", save_folder / "labels_map.json", root, save_folder / "summary.json"),
-        **{part: save_folder / f"{part}.csv" for part in parts},
-    )
+    paths = write_preparation(save_folder, texts, summary)
     if not quiet:
-        _print(paths.manifest, rows, summary)
-    return paths
+        _print(paths["kauh.csv"], rows, summary)
+    return PreparedKAUH(
+        *(paths["kauh.csv"], paths["labels_map.json"], root, paths["summary.json"]),
+        **{part: paths[f"{part}.csv"] for part in parts},
+    )
 
 
 def _check_options(mixed, split, valid_fraction, test_fraction):

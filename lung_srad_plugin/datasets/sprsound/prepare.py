@@ -7,14 +7,13 @@ from pathlib import Path
 
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.patient_split import count_by_patient, draw_valid_patients
-from lung_srad_plugin.datasets.problems import raise_problems, sort_problems
+from lung_srad_plugin.datasets.problems import describe_left_out, raise_problems, sort_problems
 from lung_srad_plugin.datasets.sprsound.layout import find_layout
 from lung_srad_plugin.datasets.sprsound.recordings import read_recordings
 from lung_srad_plugin.datasets.sprsound.tasks import FOUR_CLASSES, find_task
-from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients
+from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients, write_preparation
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import findings_of
-from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.version import __version__
 
 DEVICE = "Yunting II"
@@ -130,20 +129,17 @@ def prepare_sprsound(
     }
     summary["patients_shared"] = shared_patients(summary["parts"])
     summary["notes"] = notes + _notes(recordings, same_audio, summary)
-    summary["left_out"] = [{"what": problem.left_out, "why": str(problem)} for problem in problems]
+    summary["left_out"] = describe_left_out(problems)
     texts = {f"{part}.csv": format_manifest(rows) for part, rows in parts.items()}
     summary["files"] = {name: sha256_of(text) for name, text in texts.items()}
     texts["labels_map.json"] = json.dumps(dict(FOUR_CLASSES), indent=1) + "\n"
-    texts["summary.json"] = json.dumps(summary, indent=1) + "\n"
-    save_folder = Path(save_folder).expanduser()
-    write_together({save_folder / name: text for name, text in texts.items()})
+    paths = write_preparation(save_folder, texts, summary)
     if not quiet:
         print_summary(summary, "SPRSound")
-    paths = {part: save_folder / f"{part}.csv" for part in parts}
-    tests = {part: path for part, path in paths.items() if part.startswith("test_")}
+    tests = {part: paths[f"{part}.csv"] for part in parts if part.startswith("test_")}
     return PreparedSPRSound(
-        *(paths.get("train"), paths.get("valid"), tests),
-        *(save_folder / "labels_map.json", save_folder / "summary.json", layout.root),
+        *(paths.get("train.csv"), paths.get("valid.csv"), tests),
+        *(paths["labels_map.json"], paths["summary.json"], layout.root),
     )
 
 

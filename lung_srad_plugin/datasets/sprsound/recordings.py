@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from lung_srad_plugin.datasets.folder import audio_seconds, equal_files
 from lung_srad_plugin.datasets.names import index_by_name
 from lung_srad_plugin.datasets.problems import Problem
 from lung_srad_plugin.datasets.sprsound.annotation import Annotation, parse_annotation
 from lung_srad_plugin.datasets.sprsound.layout import Layout
 from lung_srad_plugin.datasets.sprsound.recording_name import FORM, RecordingName, parse_name
+from lung_srad_plugin.utils.progress import track
 
 PARTS = "train (train2022_json), test intra (intra_test_json), test inter (inter_test_json), test2023_json and later"
 
@@ -77,9 +75,7 @@ def read_recordings(
         group = "{count} recordings have no .json of their name"
         problems.append(Problem(layout.relative(audio[stem]), message, left_out="recording", group=group))
     recordings = {}
-    for stem, annotation in track(
-        sorted(annotations.items()), "Reading recordings", console=Console(stderr=True), disable=quiet
-    ):
+    for stem, annotation in track(sorted(annotations.items()), "Reading recordings", show=not quiet):
         recording, found = _read(layout, stem, annotation, audio.get(stem))
         problems += found
         if recording and stem not in doubtful | more_doubtful:

@@ -25,6 +25,7 @@ from lung_srad_plugin.datasets.synthetic.sounds import breath_noise, crackle, he
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, findings_of
 from lung_srad_plugin.utils.files import explain_write_errors
+from lung_srad_plugin.utils.progress import track
 from lung_srad_plugin.version import __version__
 
 FIRST_PATIENT = 901
@@ -174,14 +175,12 @@ def _present(folder, settings):
 
 
 def _write_folder(folder, settings, progress):
-    from rich.progress import track
-
     database = folder / "ICBHI_final_database"
     database.mkdir()
     members = _enrol(settings["patients"])
     split_lines, demographics, diagnoses = [], [], []
     cycles = {"train": Counter(), "test": Counter()}
-    for patient in track(members, description="Synthesizing lung sounds", disable=not progress):
+    for patient in track(members, "Synthesizing lung sounds", show=progress):
         rng = np.random.default_rng((settings["seed"], patient.number))
         demographics.append(_demographics(patient, rng))
         diagnoses.append(f"{patient.number}\t{patient.diagnosis}")
