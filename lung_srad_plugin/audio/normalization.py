@@ -6,7 +6,7 @@ import torch
 
 from lung_srad_plugin.errors import LungSRADError
 
-NORMALIZATIONS = ("audioset", "clip", "clip_mean", "dataset")
+NORMALIZATIONS = ("audioset", "clip", "clip_mean", "bin_mean", "dataset")
 
 # Mean and standard deviation of the log-mel values of AudioSet: Gong et al. (2021), "AST: Audio Spectrogram
 # Transformer", Interspeech, section 2.2 and its published code.
@@ -29,8 +29,10 @@ class FeatureNormalization(torch.nn.Module):
         trained (Gong et al., 2021), and which Patch-Mix CL keeps. ``"clip"``: those of each clip over its frames and
         mel bins, as the code published by Lung-SRAD's first author has it for DASS; that code takes them before the
         frames are resized, where the deviation is 1 to 6 % larger (on ICBHI 2017). ``"clip_mean"``: the mean of each
-        clip and AudioSet's deviation, so that loudness is taken out and contrast stays. ``"dataset"``: those of the
-        training part, set by ``fit``.
+        clip and AudioSet's deviation, so that loudness is taken out and contrast stays. ``"bin_mean"``: the mean over
+        time of each mel bin of each clip and AudioSet's deviation, so that the frequency response of stethoscope, chest
+        and recorder is taken out too (cepstral mean subtraction; Atal, 1974, J. Acoust. Soc. Am. 55), and with it a
+        sound that never changes within the clip. ``"dataset"``: those of the training part, set by ``fit``.
     mean, std : float, optional
         With ``"dataset"``, where they are known: an exported model has them. Both or neither.
 
@@ -51,6 +53,9 @@ class FeatureNormalization(torch.nn.Module):
     tensor([[[-0.5000,  0.0000,  0.5000]]])
     >>> FeatureNormalization("clip_mean")(torch.tensor([[[1.0, 2.0, 3.0]]])) * 2 * 4.5689974
     tensor([[[-1.,  0.,  1.]]])
+    >>> FeatureNormalization("bin_mean")(torch.tensor([[[1.0, 5.0], [3.0, 5.0]]])) * 2 * 4.5689974
+    tensor([[[-1.,  0.],
+             [ 1.,  0.]]])
     >>> FeatureNormalization("dataset", mean=-6.0, std=2.0)(torch.tensor([[[-2.0]]]))
     tensor([[[1.]]])
     """
@@ -115,6 +120,8 @@ class FeatureNormalization(torch.nn.Module):
             return (feats - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
         if self.kind == "clip_mean":
             return (feats - feats.mean(dim=(1, 2), keepdim=True)) / (2 * AUDIOSET_STD)
+        if self.kind == "bin_mean":
+            return (feats - feats.mean(dim=1, keepdim=True)) / (2 * AUDIOSET_STD)
         if self.kind == "clip":
             mean = feats.mean(dim=(1, 2), keepdim=True)
             std = feats.std(dim=(1, 2), keepdim=True)

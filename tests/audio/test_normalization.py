@@ -26,6 +26,15 @@ def test_clip_takes_each_clips_own_mean_and_deviation():
         assert result.std().item() == pytest.approx(0.5)
 
 
+def test_bin_mean_is_blind_to_a_fixed_frequency_response():
+    feats = clips()
+    colour = torch.linspace(-3, 3, 20)
+    normalization = FeatureNormalization("bin_mean")
+    torch.testing.assert_close(normalization(feats + colour), normalization(feats))
+    found = normalization(feats, torch.ones(3))[1, :, 4] * 2 * 4.5689974
+    torch.testing.assert_close(found, feats[1, :, 4] - feats[1, :, 4].mean())
+
+
 def test_a_silent_clip_stays_finite():
     assert FeatureNormalization("clip")(torch.full((1, 50, 20), -15.94)).abs().max() == 0
 
@@ -61,7 +70,7 @@ def test_the_others_read_no_training_clips(kind):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"kind": "speaker"}, "normalization='speaker': expected one of audioset, clip, clip_mean, dataset"),
+        ({"kind": "speaker"}, "normalization='speaker': expected one of audioset, clip, clip_mean, bin_mean, dataset"),
         ({"kind": "dataset", "mean": 1.0}, "std=None"),
         ({"kind": "clip", "mean": 1.0, "std": 1.0}, "normalization='clip'"),
         ({"kind": "dataset", "mean": 1.0, "std": 0.0}, "deviation 0"),

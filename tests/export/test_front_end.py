@@ -37,6 +37,7 @@ FRONT_ENDS = {
     "clip": {"kind": "clip", "level": "rms"},
     "dataset": {"kind": "dataset"},
     "16 ms, clip mean": {"window_ms": 32.0, "shift_ms": 16.0, "n_mels": 64, "kind": "clip_mean"},
+    "bin mean": {"kind": "bin_mean"},
 }
 STATISTICS = {"mean": -7.25, "std": 3.1415927410125732}
 CYCLES = [(0.0, 1.5), (2.0, 3.25), (3.0, 7.9)]
