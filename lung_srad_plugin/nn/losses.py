@@ -150,7 +150,7 @@ class PatchMixContrastiveLoss(nn.Module):
         return patch_mix_contrastive_loss(clean, mixed, lam, index, self.temperature, excluded)
 
 
-def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tensor:
+def class_weights(counts: Mapping[str, float], scheme: str = "none") -> torch.Tensor:
     """Return a weight for each class, for ``torch.nn.functional.nll_loss(..., weight=...)``.
 
     ``"none"`` weighs all classes 1. ``"inverse"`` weighs class ``c`` by ``n / (C * n_c)``, where ``n_c`` of the ``n``
@@ -162,7 +162,8 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
     Arguments
     ---------
     counts : dict
-        Number of training samples by class name, in the order of the model's classes.
+        Number of training samples by class name, in the order of the model's classes. Where samples are drawn with
+        different probabilities, the number that an epoch draws on average.
     scheme : str
         One of ``CLASS_WEIGHTS``.
 
@@ -187,7 +188,7 @@ def class_weights(counts: Mapping[str, int], scheme: str = "none") -> torch.Tens
         raise LungSRADError(f"class weighting {scheme!r} is unknown; expected one of {', '.join(CLASS_WEIGHTS)}")
     if scheme == "none":
         return torch.ones(len(counts))
-    empty = [name for name, count in counts.items() if count < 1]
+    empty = [name for name, count in counts.items() if count <= 0]
     if empty:
         raise LungSRADError(
             f"class weighting {scheme!r} needs at least one training sample of each class; none of: {', '.join(empty)}"

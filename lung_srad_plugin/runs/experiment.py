@@ -36,6 +36,8 @@ NEUTRAL_SETTINGS = (
     *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
     *("scan_backend", "gradient_checkpointing", "num_workers"),
 )
+WHOLE_SETTINGS = ("sampling_weights",)
+"""Mappings whose keys are the user's: a change replaces the whole mapping. Any other is merged with what it changes."""
 
 
 def read_experiment(
@@ -58,8 +60,8 @@ def read_experiment(
     Returns
     -------
     (Path, dict)
-        The file at the end of the chain of bases, and the changes to make to it: what ``load_hyperpyyaml`` and
-        ``create_experiment_directory`` take.
+        The file at the end of the chain of bases, and the changes to make to it: what ``load_experiment`` and
+        ``resolved_text`` take.
 
     Raises
     ------
@@ -97,8 +99,28 @@ def read_experiment(
             raise LungSRADError(f"{source}: {file} has no key {names}, so it would change nothing")
         for key, value in change.items():
             _check_tag(key, value, tree[key], source)
+            if _is_replaced(key, value, merged.get(key)):
+                merged.pop(key, None)
         recursive_update(merged, change)
     return file, merged
+
+
+def resolved_text(base: str | Path, changes: Mapping[str, Any]) -> str:
+    """Return the yaml text of an experiment with its changes made and its references resolved.
+
+    Arguments
+    ---------
+    base, changes
+        What ``read_experiment`` returned.
+
+    Example
+    -------
+    >>> file = getfixture("tmp_path") / "short.yaml"
+    >>> _ = file.write_text("lr: 0.1\\nlow: !ref <lr>\\nsampling_weights: null\\n")
+    >>> resolved_text(file, {"lr": 0.2, "sampling_weights": {"icbhi": 1.0}})
+    'lr: 0.2\\nlow: 0.2\\nsampling_weights:\\n  icbhi: 1.0\\n'
+    """
+    return resolve_references(*_change_text(base, changes)).getvalue()
 
 
 def load_experiment(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,8 +131,8 @@ def load_experiment(base: str | Path, changes: Mapping[str, Any]) -> dict[str, A
     LungSRADError
         Where a value is missing that only the user can give.
     """
-    with open(base, encoding="utf-8") as file, _naming_missing_values(base):
-        return load_hyperpyyaml(file, changes)
+    with _naming_missing_values(base):
+        return load_hyperpyyaml(*_change_text(base, changes))
 
 
 def experiment_settings(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,8 +162,8 @@ def experiment_settings(base: str | Path, changes: Mapping[str, Any]) -> dict[st
     >>> experiment_settings(*read_experiment(file, {"lr": 0.2}))
     {'lr': 0.2, 'opt': '!name:torch.optim.Adam {lr: 0.2}'}
     """
-    with open(base, encoding="utf-8") as file, _naming_missing_values(base):
-        tree = YAML().load(resolve_references(file, changes))
+    with _naming_missing_values(base):
+        tree = YAML().load(resolved_text(base, changes))
     return {key: _plain(value) for key, value in tree.items()}
 
 
@@ -205,6 +227,31 @@ def _naming_missing_values(base):
             if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
                 raise LungSRADError(f"{base}: {cure}") from None
         raise
+
+
+def _change_text(base, changes):
+    """The text of an experiment and the changes still to make to it, for HyperPyYAML's functions.
+
+    HyperPyYAML merges a mapping with what it changes, and cannot put one where there was none; so mappings that replace
+    what was there are in the text already.
+    """
+    stream = StringIO(Path(base).read_text(encoding="utf-8"))
+    stream.name = str(base)  # what !include is relative to
+    if not any(isinstance(value, dict) for value in changes.values()):
+        return stream, changes
+    tree = YAML().load(stream)
+    replaced = {key: value for key, value in changes.items() if _is_replaced(key, value, tree.get(key))}
+    tree.update(replaced)
+    stream.seek(0)
+    stream.truncate()
+    YAML().dump(tree, stream)
+    stream.seek(0)
+    return stream, {key: value for key, value in changes.items() if key not in replaced}
+
+
+def _is_replaced(key, value, replaced):
+    """Whether a mapping takes the place of what it changes, instead of being merged with it."""
+    return isinstance(value, dict) and (key in WHOLE_SETTINGS or not isinstance(replaced, dict))
 
 
 def _check_tag(key, value, replaced, source):

@@ -64,6 +64,7 @@ class Training(_Record):
     """What changes training besides the settings: processes and options of SpeechBrain.
 
     ``effective_batch`` is the number of cycles of one optimiser step: batch size times processes times accumulation.
+    ``data_sets`` has the training cycles of each data set and how many of them an epoch draws, where they have shares.
     """
 
     processes: int
@@ -74,6 +75,7 @@ class Training(_Record):
     skip_nonfinite_grads: bool
     remove_vector_weight_decay: bool
     compile: bool
+    data_sets: dict[str, dict[str, int]] | None = None
 
 
 class RunResults(_Record):

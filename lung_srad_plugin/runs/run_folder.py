@@ -1,6 +1,7 @@
 """The output folder of a training run: the names of its files, its settings, results and checkpoints."""
 
 from collections.abc import Callable, Iterable
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,11 @@ class RunFolder:
         if not self.settings_file.is_file():
             return False
         return self.settings_file.read_text(encoding="utf-8", errors="replace").startswith(SETTINGS_HEADER)
+
+    def write_settings(self, origin: str | Path, text: str) -> None:
+        """Write the settings of the run as SpeechBrain does, with the experiment's file that they come from."""
+        header = f"{SETTINGS_HEADER}{date.today()} from:\n# {Path(origin).resolve()}\n# yamllint disable\n"
+        self.settings_file.write_text(header + text, encoding="utf-8")
 
     def settings(self, trust_code: bool = False, asked: Iterable[str] = ()) -> dict[str, Any]:
         """Return the settings of the run; see ``saved_settings``."""

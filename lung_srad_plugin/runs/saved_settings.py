@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from hyperpyyaml import resolve_references
-
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.allowed_callables import RUN_CALLABLES, RUN_RULES, TRUST
-from lung_srad_plugin.runs.experiment import experiment_settings
+from lung_srad_plugin.runs.experiment import experiment_settings, resolved_text
 from lung_srad_plugin.utils.folders import shorten_name
 from lung_srad_plugin.utils.yaml_nodes import Arguments, called_tags, check_yaml
 
@@ -64,8 +62,7 @@ def experiment_calls(base: str | Path, changes: dict) -> set[str]:
     >>> experiment_calls(path, {})
     {'!name:torch.optim.Adam'}
     """
-    with open(base, encoding="utf-8") as file:
-        return called_tags(resolve_references(file, changes).getvalue())
+    return called_tags(resolved_text(base, changes))
 
 
 def saved_settings(path: str | Path, trust_code: bool = False, asked: Iterable[str] = ()) -> dict:

@@ -91,6 +91,13 @@ class Settings(BaseModel):
     train_csv: Name
     valid_csv: Name
     test_csv: Name
+    sampling_weights: Annotated[
+        dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None,
+        Field(
+            min_length=1,
+            description="a share above 0 for each data set of train_csv, as {a: 0.7, b: 0.3}, or null",
+        ),
+    ] = None
     labels: Annotated[
         list[str],
         Field(min_length=2, description="at least two different names, the normal class first"),

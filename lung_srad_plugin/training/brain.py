@@ -36,6 +36,8 @@ class LungSoundBrain(sb.Brain):
 
     Attributes
     ----------
+    draws : DataSetDraws or None
+        Which cycles an epoch takes of each data set; None for every cycle once.
     predictions : Predictions or None
         Of the latest validation or test.
     """
@@ -53,6 +55,7 @@ class LungSoundBrain(sb.Brain):
         self.selection = EpochSelection.of_settings(vars(self.hparams))
         self.state = TrainingState(self.hparams.labels)
         self.checkpointer.add_recoverable("state", self.state)
+        self.draws = None
         self.test_set = None
         self.predictions = None
         self._batches = []
@@ -241,7 +244,8 @@ class LungSoundBrain(sb.Brain):
     def make_dataloader(self, dataset, stage, ckpt_prefix="dataloader-", **loader_kwargs):
         """Shuffle training by (seed, epoch); share validation and test among the processes, each cycle once."""
         if stage is sb.Stage.TRAIN:
-            self.train_sampler = EpochSampler(len(dataset), self.hparams.seed, self.hparams.training_version)
+            order = None if self.draws is None else self.draws.epoch_order
+            self.train_sampler = EpochSampler(len(dataset), self.hparams.seed, self.hparams.training_version, order)
             loader_kwargs = {**loader_kwargs, "sampler": self.train_sampler}
         elif self.distributed_launch:
             world = torch.distributed.get_world_size()

@@ -21,6 +21,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
+from lung_srad_plugin.training.data_sets import DataSetDraws, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
 
 PARTS = ("train", "valid", "test")
@@ -40,7 +41,9 @@ class RunData:
     datasets : dict of DynamicItemDataset
         By part.
     class_weights : torch.Tensor
-        (C,), of the cross-entropy.
+        (C,), of the cross-entropy; where data sets have shares, computed from how often an epoch draws each class.
+    draws : DataSetDraws or None
+        What an epoch draws of each data set; None for every cycle once.
     """
 
     split: dict[str, Any]
@@ -48,6 +51,7 @@ class RunData:
     rows: dict[str, list[dict[str, Any]]]
     datasets: dict[str, DynamicItemDataset]
     class_weights: torch.Tensor
+    draws: DataSetDraws | None
 
 
 def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -> RunData:
@@ -68,18 +72,20 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     split = split_data(hparams)
     manifests = check_manifests(hparams)
     rows = {part: getattr(manifests, part).rows for part in PARTS}
+    draws = plan_epochs(hparams, rows["train"])
     run_on_main(fill_cache, hparams["feature_cache"], rows)
     if teacher is not None:
         teacher.standardize(rows["train"])
     label_encoder = make_label_encoder(hparams["labels"])
     make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
-    counts = Counter(row["label"] for row in rows["train"])
+    counts = class_counts(rows["train"], hparams["labels"], draws)
     return RunData(
         split=split,
         manifests=manifests,
         rows=rows,
         datasets={"train": make(rows["train"], teacher=teacher), **{part: make(rows[part]) for part in PARTS[1:]}},
-        class_weights=class_weights({label: counts[label] for label in hparams["labels"]}, hparams["class_weighting"]),
+        class_weights=class_weights(counts, hparams["class_weighting"]),
+        draws=draws,
     )
 
 
@@ -91,6 +97,24 @@ def split_data(hparams: dict[str, Any]) -> dict[str, Any]:
     run_on_main(prepare_data_set, hparams, folder)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     return {"split": summary["protocol"], "split_sha256": summary["split"]["sha256"], "notes": summary["notes"]}
+
+
+def plan_epochs(hparams: dict[str, Any], rows: list[dict[str, Any]]) -> DataSetDraws | None:
+    """Return what an epoch draws of each data set, and print it; None without ``sampling_weights``."""
+    if hparams["sampling_weights"] is None:
+        return None
+    draws = plan_draws(rows, hparams["sampling_weights"], hparams["train_csv"])
+    run_on_main(partial(Console().print, highlight=False, markup=False, soft_wrap=True), draws.text())
+    return draws
+
+
+def class_counts(rows: list[dict[str, Any]], labels: list[str], draws: DataSetDraws | None) -> dict[str, float]:
+    """Return how many cycles of each class an epoch has, on average where they are drawn: what class weights need."""
+    names = [row["label"] for row in rows]
+    if draws is not None:
+        return draws.class_counts(names, labels)
+    counts = Counter(names)
+    return {label: counts[label] for label in labels}
 
 
 def fill_cache(feature_cache: FeatureCache, rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -17,7 +17,7 @@ from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.nn.distillation import DistillationHead, TeacherTable
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
-from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
+from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment, resolved_text
 from lung_srad_plugin.runs.lock import RunLock
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.results import write_results, write_run_predictions
@@ -93,9 +93,8 @@ def make_experiment(base: Path, changes: dict[str, Any]) -> dict[str, Any]:
     """Build the objects of the experiment, and write its settings to its output folder."""
     hparams = load_experiment(base, changes)
     fill_defaults(hparams)
-    sb.create_experiment_directory(
-        hparams["output_folder"], hyperparams_to_save=base, overrides=changes, save_env_desc=False
-    )
+    sb.create_experiment_directory(hparams["output_folder"], save_env_desc=False)
+    run_on_main(RunFolder(hparams["output_folder"]).write_settings, base, resolved_text(base, changes))
     return hparams
 
 
@@ -125,7 +124,7 @@ def fit(hparams: dict[str, Any], data: RunData, command: CommandLine) -> LungSou
     brain = LungSoundBrain(
         hparams["modules"], hparams["opt_class"], hparams, command.run_opts, checkpointer=hparams["checkpointer"]
     )
-    brain.test_set = data.datasets["test"]
+    brain.test_set, brain.draws = data.datasets["test"], data.draws
     brain.fit(
         hparams["epoch_counter"],
         data.datasets["train"],

@@ -1,6 +1,8 @@
 """The order in which an epoch takes the training cycles."""
 
 import hashlib
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch.utils.data import Sampler
@@ -35,14 +37,26 @@ def epoch_order(size: int, seed: int, epoch: int, version: int = TRAINING_VERSIO
     >>> sorted(epoch_order(4, seed=1, epoch=2).tolist())
     [0, 1, 2, 3]
     """
-    digest = hashlib.sha256(f"order of cycles, seed {seed}, epoch {epoch}".encode()).digest()
-    generator = torch.Generator()
-    generator.manual_seed(seed + epoch if version == 1 else int.from_bytes(digest[:8], "big", signed=True))
+    if version == 1:
+        return torch.randperm(size, generator=torch.Generator().manual_seed(seed + epoch))
+    return seeded_order(size, f"order of cycles, seed {seed}, epoch {epoch}")
+
+
+def seeded_order(size: int, text: str) -> torch.Tensor:
+    """Return a permutation of ``size`` indices drawn from the hash of a text, which says what it orders.
+
+    Example
+    -------
+    >>> sorted(seeded_order(3, "seed 1").tolist())
+    [0, 1, 2]
+    """
+    digest = hashlib.sha256(text.encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
     return torch.randperm(size, generator=generator)
 
 
 class EpochSampler(Sampler):
-    """Sample every cycle once, in the order of ``epoch_order``; ``set_epoch`` comes before each epoch.
+    """Sample the cycles of an epoch in an order that (seed, epoch) decides; ``set_epoch`` comes before each epoch.
 
     Arguments
     ---------
@@ -50,6 +64,9 @@ class EpochSampler(Sampler):
         The number of cycles.
     seed, version : int
         Of the run.
+    order : callable, optional
+        Returns the indices of an epoch's cycles, (size,), for (seed, epoch). By default it has every cycle once, in the
+        order of ``epoch_order``.
 
     Example
     -------
@@ -59,10 +76,16 @@ class EpochSampler(Sampler):
     [0, 1, 2]
     """
 
-    def __init__(self, size: int, seed: int, version: int = TRAINING_VERSION):
+    def __init__(
+        self,
+        size: int,
+        seed: int,
+        version: int = TRAINING_VERSION,
+        order: Callable[[int, int], torch.Tensor] | None = None,
+    ):
         self.size = size
         self.seed = seed
-        self.version = version
+        self.order = order or partial(epoch_order, size, version=version)
         self.epoch = 0
 
     def set_epoch(self, epoch: int):
@@ -70,7 +93,7 @@ class EpochSampler(Sampler):
         self.epoch = epoch
 
     def __iter__(self):
-        return iter(epoch_order(self.size, self.seed, self.epoch, self.version).tolist())
+        return iter(self.order(self.seed, self.epoch).tolist())
 
     def __len__(self):
         return self.size

@@ -44,4 +44,5 @@ def describe_training(hparams: dict[str, Any], brain: LungSoundBrain) -> Trainin
         skip_nonfinite_grads=brain.skip_nonfinite_grads,
         remove_vector_weight_decay=brain.remove_vector_weight_decay,
         compile=brain.compile,
+        **({} if brain.draws is None else {"data_sets": brain.draws.describe()}),
     )

@@ -58,6 +58,7 @@ def test_every_key_of_the_recipe_is_in_the_schema():
         ("gaussian_kernel", 0),
         ("keep_previous", 1.0),
         ("valid_loader_kwargs", None),
+        *(("sampling_weights", value) for value in ({}, {"a": 0}, {"a": "much"}, {1: 0.5}, [0.5], 0.5)),
     ],
 )
 def test_wrong_value_is_refused_by_key(key, value):
@@ -67,10 +68,21 @@ def test_wrong_value_is_refused_by_key(key, value):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("max_grad_norm", float("inf")), ("frames", None), ("gaussian_blocks", []), ("projector", None), ("lr", 1)],
+    [
+        ("max_grad_norm", float("inf")),
+        ("frames", None),
+        ("gaussian_blocks", []),
+        ("projector", None),
+        ("lr", 1),
+        ("sampling_weights", {"a": 1, "b": 0.2}),
+    ],
 )
 def test_allowed_value_passes(key, value):
     check_settings({**settings_with(), key: value}, "x.yaml")
+
+
+def test_shares_pass_whatever_they_add_up_to():
+    check_settings({**settings_with(), "sampling_weights": {"a": 1, "b": 0.2}}, "x.yaml")
 
 
 def test_all_wrong_values_are_named_at_once():
