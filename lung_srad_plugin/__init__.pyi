@@ -1,9 +1,11 @@
 """The public names of the package, as type checkers and editors read them; ``__init__.py`` imports them lazily."""
 
 from .ablation.command import ablate as ablate
+from .analysis.mean_mixing import mean_mixing as mean_mixing
 from .analysis.scan_mixing import scan_mixing as scan_mixing
 from .analysis.spectral import spectral_response as spectral_response
 from .analysis.spectral import spectral_response_2d as spectral_response_2d
+from .analysis.spectral import unscaled_response as unscaled_response
 from .audio.cycles import read_cycle as read_cycle
 from .audio.cycles import shape_cycle as shape_cycle
 from .audio.fbank import KaldiFbank as KaldiFbank

@@ -1,11 +1,15 @@
-"""The mixing matrices of an SS2D layer: how much of each position its scan carries to each other one."""
+"""The mixing matrices of a layer: how much of each position its scan or its attention carries to each other one."""
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 
+from lung_srad_plugin.analysis.attention import Attention, attention_mixing
+from lung_srad_plugin.analysis.smoothing import smooth_mixing
 from lung_srad_plugin.encoders.dass.ss2d import DIRECTIONS, SS2D
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.nn.gaussian import GaussianSmoothed, gaussian_smooth
+from lung_srad_plugin.nn.gaussian import GaussianSmoothed
 from lung_srad_plugin.scan.reference import traversals, widest
 
 # Buffers of so many bytes are computed at a time; they stay in cache.
@@ -14,14 +18,14 @@ _BUFFER_BYTES = 4 * 2**20
 
 @torch.no_grad()
 def scan_mixing(
-    layer: SS2D | GaussianSmoothed,
+    layer: SS2D | Attention | GaussianSmoothed,
     u: torch.Tensor,
-    channels: list[int] | None = None,
+    channels: Sequence[int] | None = None,
     traversal: int | None = None,
     rows: tuple[int, int] | None = None,
     max_bytes: int = 2 * 2**30,
 ) -> torch.Tensor:
-    """Return the matrices that the scan of an SS2D layer multiplies its input with, exactly.
+    """Return the matrices that the scan of an SS2D layer multiplies its input with, exactly; or attention weights.
 
     Given its step sizes, ``B`` and ``C``, which it computes from the same input, the scan is linear in ``u``, each
     channel apart. Along one traversal the recurrence ``h[t] = exp(dt[t] A) h[t-1] + dt[t] B[t] u[t]``,
@@ -32,19 +36,24 @@ def scan_mixing(
     and 0 for s > t. Positions are numbered in image order, row by row (p = h W + w), whatever the traversal, so that
     matrices of traversals can be added: ``mixing @ u`` of a channel is ``layer.scan(u)`` of that channel.
 
-    A mixing matrix describes the scan alone, not the convolution, norm, MLP and residual sum of the block around it.
+    Of an attention layer, such as those of transformers' ``ASTModel``, the one matrix is its attention weights,
+    averaged over heads.
+
+    A mixing matrix is not all that a block does: the convolution, norm, MLP and residual sum around the scan are not in
+    it. ``block_response`` measures the whole block.
 
     Arguments
     ---------
-    layer : SS2D or GaussianSmoothed
+    layer : SS2D, Attention or GaussianSmoothed
         Its own output norm and projection are not included. A smoothed layer gives the smoothing's matrix times the
         scan's: ``mixing @ u`` is then the smoothed ``layer.module.scan(u)``.
     u : torch.Tensor
-        What ``layer.scan`` takes, (B,H,W,C).
-    channels : list of int or None
-        Which channels; None for all.
+        What ``layer.scan`` takes, (B,H,W,C). What an attention layer takes, tokens (B,L,C), or a map (B,H,W,C) of them.
+    channels : sequence of int or None
+        Which channels; None for all, and for attention.
     traversal : int or None
-        One of the four: 0 row by row, 1 column by column, 2 and 3 the same two backwards. None for their sum.
+        One of the four: 0 row by row, 1 column by column, 2 and 3 the same two backwards. None for their sum, and for
+        attention.
     rows : (int, int) or None
         First output position and the one after the last; None for all L. The input positions are always all.
     max_bytes : int
@@ -53,12 +62,14 @@ def scan_mixing(
     Returns
     -------
     torch.Tensor
-        (B, channels, rows, L) with L = H W, output by input position, fp32, or fp64 where ``u`` is fp64.
+        (B, channels, rows, L) with L = H W, output by input position, fp32, or fp64 where ``u`` is fp64. One channel of
+        attention.
 
     Raises
     ------
     LungSRADError
-        Where the layer is no SS2D, an argument does not fit, or more memory is needed; the message says how much.
+        Where the layer is neither SS2D nor attention, an argument does not fit, or more memory is
+        needed; the message says how much.
 
     Example
     -------
@@ -71,31 +82,30 @@ def scan_mixing(
     True
     """
     smoothing = layer if isinstance(layer, GaussianSmoothed) else None
-    scanned = layer if smoothing is None else smoothing.module
-    selected, chosen, (start, stop) = _check(scanned, u, channels, traversal, rows)
-    batch, height, width, _ = u.shape
-    length = height * width
-    if smoothing is None:
-        first, last = start, stop
-    else:  # the map's rows that the smoothing takes in
-        margin = smoothing.kernel_size // 2
+    mixer = layer if smoothing is None else smoothing.module
+    selected, chosen, (start, stop) = check_request(mixer, u, channels, traversal, rows, smoothed=smoothing is not None)
+    batch, length = len(u), u.shape[1:-1].numel()
+    first, last = start, stop
+    if smoothing is not None:  # the map's rows that the smoothing takes in
+        width, margin = u.shape[2], smoothing.kernel_size // 2
         first = max(0, start // width - margin) * width
-        last = min(height, (stop - 1) // width + 1 + margin) * width
-    shape = (batch, len(selected), stop - start, length)
-    copies = 1 if smoothing is None else 2
-    needed = batch * len(selected) * (last - first) * length * widest(u).itemsize * copies + _BUFFER_BYTES
-    if needed > max_bytes:
-        raise LungSRADError(
-            f"scan_mixing of shape {shape} needs {needed:,} bytes, more than max_bytes={max_bytes:,}; take fewer "
-            "channels or clips, rows=(first, stop) in blocks, or raise max_bytes"
-        )
-    mixing = _mix(scanned, u, selected, chosen, first, last)
+        last = min(length, ((stop - 1) // width + 1 + margin) * width)
+    if isinstance(mixer, Attention):
+        mixing = attention_mixing(mixer, u, (first, last), max_bytes)
+    else:
+        shape = (batch, len(selected), stop - start, length)
+        copies = 1 if smoothing is None else 2
+        needed = batch * len(selected) * (last - first) * length * widest(u).itemsize * copies + _BUFFER_BYTES
+        if needed > max_bytes:
+            raise LungSRADError(
+                f"scan_mixing of shape {shape} needs {needed:,} bytes, more than max_bytes={max_bytes:,}; take fewer "
+                "channels or clips, rows=(first, stop) in blocks, or raise max_bytes"
+            )
+        mixing = _mix(mixer, u, selected, chosen, first, last)
     if smoothing is None:
         return mixing
-    maps = mixing.flatten(0, 1).unflatten(1, (-1, width)).permute(0, 3, 1, 2)
-    maps = gaussian_smooth(maps, smoothing.kernel_size, smoothing.sigma, smoothing.padding)
-    mixing = maps.permute(0, 2, 3, 1).flatten(1, 2).unflatten(0, (batch, -1))
-    return mixing[:, :, start - first : stop - first]
+    smoothed = smooth_mixing(mixing, width, smoothing.kernel_size, smoothing.sigma, smoothing.padding)
+    return smoothed[:, :, start - first : stop - first]
 
 
 def _mix(layer, u, selected, chosen, start, stop):
@@ -103,7 +113,7 @@ def _mix(layer, u, selected, chosen, start, stop):
     batch, height, width, _ = u.shape
     length = height * width
     kind = widest(u)
-    steps, sums, B, C, A, D = _recurrence(layer, u, selected, kind)
+    steps, sums, B, C, A, D = recurrence(layer, u, selected, kind)
     step_of_position = traversals(height, width, device=u.device).argsort(dim=1)
     index = torch.arange(stop - start, device=u.device)
     mixing = torch.zeros(batch, len(selected), stop - start, length, dtype=kind, device=u.device)
@@ -124,7 +134,7 @@ def _mix(layer, u, selected, chosen, start, stop):
     return mixing
 
 
-def _recurrence(layer, u, selected, kind):
+def recurrence(layer, u, selected, kind):
     """Return, by position: steps and their sums along each traversal (B,4,channels,L), the sums in fp64, B and C
     (B,4,N,L), A (4,channels,N), D (4,channels)."""
     _, dt, dt_weight, B, C, A, D, bias = layer.scan_inputs(u)
@@ -138,19 +148,35 @@ def _recurrence(layer, u, selected, kind):
     return steps, sums, B, C, A, D
 
 
-def _check(layer, u, channels, traversal, rows):
-    """Return the channels and traversals as lists, and the bounds of the rows."""
-    if not isinstance(layer, SS2D):
-        raise LungSRADError(f"scan_mixing of {type(layer).__name__}: expected an SS2D layer, the 'ss2d' map of a block")
-    dim = layer.Ds.numel() // DIRECTIONS
-    if u.dim() != 4 or u.shape[-1] != dim or 0 in u.shape:
+def check_request(layer, u, channels, traversal, rows, smoothed=False):
+    """Return the channels and traversals as lists, and the bounds of the rows.
+
+    Raises
+    ------
+    LungSRADError
+        Where one of them does not fit the layer and its input.
+    """
+    attention = isinstance(layer, Attention)
+    if not attention and not isinstance(layer, SS2D):
+        raise LungSRADError(
+            f"scan_mixing of {type(layer).__name__}: expected an SS2D layer, the 'ss2d' map of a block, or "
+            "attention with q_proj, k_proj, num_attention_heads, head_dim and scaling"
+        )
+    if attention and (channels is not None or traversal is not None):
+        raise LungSRADError(
+            "channels and traversal are of SS2D layers; attention has one matrix, the mean of its heads"
+        )
+    if attention and u.dim() != 4 and smoothed:
+        raise LungSRADError(f"u has shape {tuple(u.shape)}; smoothing needs a map, (batch, H, W, channels)")
+    dim = None if attention else layer.Ds.numel() // DIRECTIONS
+    if not attention and (u.dim() != 4 or u.shape[-1] != dim or 0 in u.shape):
         raise LungSRADError(f"u has shape {tuple(u.shape)}; expected (batch, H, W, {dim}), what the layer scans")
-    selected = list(range(dim)) if channels is None else list(channels)
-    if not selected or not set(selected) <= set(range(dim)):
+    selected = None if attention else list(range(dim)) if channels is None else list(channels)
+    if selected is not None and (not selected or not set(selected) <= set(range(dim))):
         raise LungSRADError(f"channels={selected}: expected some of 0 to {dim - 1}")
     if traversal is not None and traversal not in range(DIRECTIONS):
         raise LungSRADError(f"traversal={traversal}: expected 0 to {DIRECTIONS - 1}, or None for the sum of all")
-    length = u.shape[1] * u.shape[2]
+    length = u.shape[1:-1].numel()
     start, stop = (0, length) if rows is None else rows
     if not 0 <= start < stop <= length:
         raise LungSRADError(f"rows={rows}: expected (first, stop) within the {length} positions")

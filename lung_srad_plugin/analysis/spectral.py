@@ -1,8 +1,12 @@
 """The spectral response of a mixing matrix: how strongly a layer passes on each spatial frequency."""
 
+from collections.abc import Sequence
+
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
+
+_BLOCK = 512  # columns or rows that are transformed at a time
 
 
 def spectral_response(mixing: torch.Tensor, frequencies: int) -> torch.Tensor:
@@ -39,8 +43,9 @@ def spectral_response(mixing: torch.Tensor, frequencies: int) -> torch.Tensor:
     _check_square(mixing)
     if not 1 <= frequencies <= len(mixing):
         raise LungSRADError(f"frequencies={frequencies}: {len(mixing)} positions have 1 to {len(mixing)} of them")
-    in_frequency = torch.fft.ifft(torch.fft.fft(mixing.double(), dim=0), dim=1)
-    return _scaled(in_frequency.abs().mean(dim=1)[:frequencies])
+    response = unscaled_response(mixing, (len(mixing),))
+    bins = torch.arange(frequencies)
+    return _scaled(response[torch.minimum(bins, len(mixing) - bins)])
 
 
 def spectral_response_2d(
@@ -93,11 +98,53 @@ def spectral_response_2d(
         raise LungSRADError(
             f"frequencies={wanted}: a map of size {tuple(size)} has 1 to {highest[0]} and 1 to {highest[1]} of them"
         )
-    by_position = mixing.double().view(height, width, height, width)
-    in_frequency = torch.fft.ifft2(torch.fft.fft2(by_position, dim=(0, 1)), dim=(2, 3))
-    response = in_frequency.abs().mean(dim=(2, 3))
-    response = (response + response.roll(-1, dims=1).flip(1)) / 2
-    return _scaled(response[: wanted[0], : wanted[1]])
+    return _scaled(unscaled_response(mixing, (height, width))[: wanted[0], : wanted[1]])
+
+
+def unscaled_response(mixing: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Return the sums of magnitudes that ``spectral_response`` and ``spectral_response_2d`` scale between 0 and 1.
+
+    An identity has 1 at every frequency, a circular filter the magnitude of its frequency response. Unlike scaled ones,
+    these values of two layers, or of one layer before and after smoothing, can be compared.
+
+    Arguments
+    ---------
+    mixing : torch.Tensor
+        (L,L): output position by input position.
+    size : sequence of int
+        ``(L,)`` for frequencies along the positions in a row, ``(H, W)`` for those of a map of L = H W positions.
+
+    Returns
+    -------
+    torch.Tensor
+        (L // 2 + 1,) or (H // 2 + 1, W // 2 + 1), float64.
+
+    Example
+    -------
+    >>> unscaled_response(2 * torch.eye(6), (2, 3))
+    tensor([[2., 2.],
+            [2., 2.]], dtype=torch.float64)
+    """
+    length = len(mixing)
+    axes = tuple(range(len(size)))
+    # The matrix is real, so half of the output frequencies are the mirror image of the others. In blocks, because the
+    # transform of 8192 positions takes half a gigabyte.
+    columns = [
+        torch.fft.rfftn(mixing[:, first : first + _BLOCK].double().view(*size, -1), dim=axes)
+        for first in range(0, length, _BLOCK)
+    ]
+    by_output = torch.cat(columns, dim=-1)
+    shape = by_output.shape[:-1]
+    input_axes = tuple(range(1, len(size) + 1))
+    rows = [
+        torch.fft.fftn(part.view(-1, *size), dim=input_axes).abs().flatten(1).mean(dim=1)
+        for part in by_output.flatten(0, -2).split(_BLOCK)
+    ]
+    response = torch.cat(rows).view(shape)
+    if len(size) == 1:
+        return response
+    # Row -i holds the waves of frequencies (i, -j).
+    return ((response + response.roll(-1, dims=0).flip(0)) / 2)[: size[0] // 2 + 1]
 
 
 def _check_square(mixing):

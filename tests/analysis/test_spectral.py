@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lung_srad_plugin.analysis.spectral import spectral_response, spectral_response_2d
+from lung_srad_plugin.analysis.spectral import spectral_response, spectral_response_2d, unscaled_response
 from lung_srad_plugin.errors import LungSRADError
 
 
@@ -115,3 +115,28 @@ def test_a_map_of_one_row_has_the_response_of_its_sequence():
 def test_a_size_that_does_not_fit_is_refused(size, frequencies, message):
     with pytest.raises(LungSRADError, match=message):
         spectral_response_2d(torch.zeros(12, 12), size, frequencies)
+
+
+# ---- without scaling ----
+
+
+@pytest.mark.parametrize("size", [(12,), (3, 4), (4, 3), (2, 6)])
+def test_unscaled_response_by_definition(size, monkeypatch):
+    monkeypatch.setattr("lung_srad_plugin.analysis.spectral._BLOCK", 5)
+    mixing = torch.randn(12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    transform = torch.ones(1, 1, dtype=torch.complex128)
+    for length in size:
+        k = torch.arange(length, dtype=torch.float64)
+        transform = torch.kron(transform, torch.exp(-2j * math.pi * torch.outer(k, k) / length))
+    response = (transform @ mixing.to(transform.dtype) @ torch.linalg.inv(transform)).abs().sum(1).view(size)
+    if len(size) == 2:
+        mirrored = response.roll(-1, 1).flip(1)
+        response = ((response + mirrored) / 2)[: size[0] // 2 + 1]
+    expected = response[..., : size[-1] // 2 + 1]
+    torch.testing.assert_close(unscaled_response(mixing, size), expected)
+
+
+def test_more_bins_than_half_are_the_mirror_image():
+    mixing = torch.randn(7, 7, generator=torch.Generator().manual_seed(0))
+    response = spectral_response(mixing, 7)
+    torch.testing.assert_close(response[4:], response[1:4].flip(0))

@@ -71,10 +71,13 @@ class SS2D(torch.nn.Module):
 
     def forward(self, x):
         """Map (B,C,H,W), stored channels last, to a map of the same shape and layout."""
-        x = linear(self.in_proj, x.permute(0, 2, 3, 1))
-        x = conv_silu(self.conv2d, x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = linear(self.out_proj, self.out_norm(self.scan(x)))
+        x = linear(self.out_proj, self.out_norm(self.scan(self.activations(x))))
         return x.permute(0, 3, 1, 2)
+
+    def activations(self, x):
+        """Return what is scanned, (B,H,W,C), of the layer's input (B,C,H,W)."""
+        x = linear(self.in_proj, x.permute(0, 2, 3, 1))
+        return conv_silu(self.conv2d, x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
     def scan(self, x):
         """Scan the activations (B,H,W,C) with step sizes, B and C computed from them."""
