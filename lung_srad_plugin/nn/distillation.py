@@ -3,6 +3,7 @@
 The teacher is a table of embeddings by cycle, so that any model can be one, and it runs once and not in every epoch.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import torch
 from lung_srad_plugin.errors import LungSRADError
 
 ARRAYS = ("embedding", "recording", "start", "stop")
+MISSING = ("refuse", "skip")
+"""What ``teacher_missing`` may be: what happens with training cycles of which the table has no embedding."""
 
 
 class TeacherTable:
@@ -26,6 +29,9 @@ class TeacherTable:
     path : str or Path
         A numpy archive with the arrays ``embedding`` (N, E), ``recording`` (N,), the name of the file without its
         ending, and ``start`` and ``stop`` (N,), in seconds. Further arrays are ignored.
+    missing : str
+        One of ``MISSING``. With ``"skip"`` a cycle that the table does not have gets NaN, which
+        ``distillation_loss`` leaves out.
 
     Raises
     ------
@@ -43,8 +49,9 @@ class TeacherTable:
     tensor([0., 1.])
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, path: str | Path, missing: str = "refuse"):
         self.path = Path(path)
+        self.missing = missing
         arrays = _read(self.path)
         self.embeddings = torch.from_numpy(arrays["embedding"].astype(np.float32))
         self.size = self.embeddings.shape[1]
@@ -55,14 +62,15 @@ class TeacherTable:
             raise LungSRADError(f"{self.path}: the cycle {_describe(twice)} is there twice; expected each cycle once")
 
     def __call__(self, row: Mapping[str, Any]) -> torch.Tensor:
-        """Return the embedding (E,) of a manifest's row.
+        """Return the embedding (E,) of a manifest's row, NaN where the table has none and that is allowed.
 
         Raises
         ------
         LungSRADError
-            Where the table has no such cycle.
+            Where the table has no such cycle and that is not allowed.
         """
-        return self.embeddings[self._find([row])[0]]
+        (index,) = self._find([row])
+        return torch.full((self.size,), torch.nan) if index is None else self.embeddings[index]
 
     def standardize(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Standardise all embeddings by the cycles of these rows, those that the encoder is trained on.
@@ -70,21 +78,39 @@ class TeacherTable:
         Raises
         ------
         LungSRADError
-            Naming cycles that the table does not have.
+            Naming cycles that the table does not have, unless they may be missing; where it has fewer than two.
         """
-        used = self.embeddings[self._find(rows)]
+        used = self.embeddings[[index for index in self._find(rows) if index is not None]]
+        if len(used) < 2:
+            raise LungSRADError(
+                f"{self.path}: has embeddings of {len(used)} of the {len(rows)} training cycles; expected at least 2"
+            )
         deviation = used.std(dim=0).clamp(min=1e-4)  # a feature that does not vary stays near 0
         self.embeddings = (self.embeddings - used.mean(dim=0)) / deviation
 
+    def describe_missing(self, rows: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return how many of these rows have no embedding, of each data set where there are several; None for none."""
+        missing = [row for row, index in zip(rows, self._find(rows), strict=True) if index is None]
+        if not missing:
+            return None
+        counts, totals = (Counter(row.get("dataset") for row in group) for group in (missing, rows))
+        by_data_set = ", ".join(f"{name} {count} of {totals[name]}" for name, count in counts.items() if name)
+        return (
+            f"{self.path}: has no embedding of {len(missing)} of {len(rows)} training cycles"
+            f"{f' ({by_data_set})' if by_data_set else ''}; they are trained on without distillation"
+        )
+
     def _find(self, rows):
+        """The index of each row in the table, None where it has none and that is allowed."""
         keys = [_key(Path(str(row["wav"])).stem, row["start"], row["stop"]) for row in rows]
         absent = [key for key in keys if key not in self.index]
-        if absent:
+        if absent and self.missing == "refuse":
             raise LungSRADError(
                 f"{self.path}: has no embedding of {len(absent)} of {len(keys)} cycles, for example "
-                f"{_describe(absent[0])}; compute the table for the recordings of the training manifest"
+                f"{_describe(absent[0])}; compute the table for the recordings of the training manifest, or train "
+                "such cycles without distillation by teacher_missing: skip"
             )
-        return [self.index[key] for key in keys]
+        return [self.index.get(key) for key in keys]
 
 
 class DistillationHead(torch.nn.Module):
@@ -107,12 +133,17 @@ class DistillationHead(torch.nn.Module):
 def distillation_loss(predicted: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
     """Return 1 minus the cosine similarity of predicted and teacher embeddings (B, E), averaged over the batch.
 
+    Samples whose teacher embedding is NaN are left out of the mean; where all are, the loss and its gradient are 0.
+
     Example
     -------
     >>> distillation_loss(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
     tensor(0.5000)
     """
-    return (1 - torch.nn.functional.cosine_similarity(predicted, teacher)).mean()
+    known = ~teacher.isnan().any(dim=1)
+    if not known.any():
+        return predicted.sum() * 0
+    return (1 - torch.nn.functional.cosine_similarity(predicted[known], teacher[known])).mean()
 
 
 def _key(recording, start, stop):

@@ -15,6 +15,7 @@ from lung_srad_plugin.datasets.preparation import TASK_NAMES, TRAINED_DATA_SETS
 from lung_srad_plugin.encoders.dass.block import NORMS
 from lung_srad_plugin.encoders.dass.encoder import TARGETS
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.nn.distillation import MISSING
 from lung_srad_plugin.nn.gaussian import PADDINGS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
 from lung_srad_plugin.nn.optimizer import OPTIMIZERS
@@ -163,6 +164,7 @@ class Settings(BaseModel):
     contrastive_loss: Built
     class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
     teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")] = None
+    teacher_missing: Annotated[str, _one_of(MISSING)] = "refuse"
     distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0
     one_pass: Switch
 

@@ -73,9 +73,10 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     manifests = check_manifests(hparams)
     rows = {part: getattr(manifests, part).rows for part in PARTS}
     draws = plan_epochs(hparams, rows["train"])
-    run_on_main(fill_cache, hparams["feature_cache"], rows)
     if teacher is not None:
         teacher.standardize(rows["train"])
+        run_on_main(_print, teacher.describe_missing(rows["train"]))
+    run_on_main(fill_cache, hparams["feature_cache"], rows)
     label_encoder = make_label_encoder(hparams["labels"])
     make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
     counts = class_counts(rows["train"], hparams["labels"], draws)
@@ -104,7 +105,7 @@ def plan_epochs(hparams: dict[str, Any], rows: list[dict[str, Any]]) -> DataSetD
     if hparams["sampling_weights"] is None:
         return None
     draws = plan_draws(rows, hparams["sampling_weights"], hparams["train_csv"])
-    run_on_main(partial(Console().print, highlight=False, markup=False, soft_wrap=True), draws.text())
+    run_on_main(_print, draws.text())
     return draws
 
 
@@ -120,7 +121,12 @@ def class_counts(rows: list[dict[str, Any]], labels: list[str], draws: DataSetDr
 def fill_cache(feature_cache: FeatureCache, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Compute the features of all parts before training, so that no epoch waits for them; print how empty they are."""
     feature_cache.fill([row for part in rows.values() for row in part])
-    Console().print(describe_floor(feature_cache, rows["train"]), highlight=False, markup=False, soft_wrap=True)
+    _print(describe_floor(feature_cache, rows["train"]))
+
+
+def _print(text: str | None) -> None:
+    if text is not None:
+        Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def check_manifests(hparams: dict[str, Any]) -> ManifestsSummary:

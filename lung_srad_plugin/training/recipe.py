@@ -102,7 +102,7 @@ def add_teacher(hparams: dict[str, Any]) -> TeacherTable | None:
     """Read the teacher's embeddings, if any, and give the model a head for them."""
     if hparams["teacher"] is None:
         return None
-    teacher = TeacherTable(hparams["teacher"])
+    teacher = TeacherTable(hparams["teacher"], hparams["teacher_missing"])
     head = DistillationHead(hparams["embedding_model"].embedding_dim, teacher.size)
     hparams["model"].distillation_head = head
     hparams["checkpointer"].add_recoverable("distillation_head", head)

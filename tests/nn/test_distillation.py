@@ -40,6 +40,35 @@ def test_absent_cycles_are_counted_and_one_is_named(tmp_path):
         teacher.standardize([row("a", 0, 1.25), row("a", 0, 2.5), row("c", 0, 1)])
 
 
+def test_absent_cycles_may_be_left_out(tmp_path):
+    teacher = TeacherTable(write(tmp_path / "t.npz"), missing="skip")
+    rows = [row("a", 0, 1.25), row("k", 0, 4), row("a", 1.25, 2.5), row("k", 4, 8)]
+    teacher.standardize(rows)
+    torch.testing.assert_close(teacher(row("a", 0, 1.25)), torch.tensor([-(0.5**0.5), 0.0]))
+    assert teacher(row("k", 0, 4)).isnan().tolist() == [True, True]
+    assert "2 of 4 training cycles; " in teacher.describe_missing(rows)
+    named = [{**one, "dataset": "kauh" if index else "icbhi"} for index, one in enumerate(rows)]
+    assert "2 of 4 training cycles (kauh 2 of 3); " in teacher.describe_missing(named)
+    assert teacher.describe_missing(rows[::2]) is None
+    with pytest.raises(LungSRADError, match="embeddings of 1 of the 2 training cycles"):
+        teacher.standardize(rows[:2])
+
+
+def test_loss_leaves_out_samples_without_embedding():
+    predicted = torch.tensor([[3.0, 4.0], [1.0, 2.0], [1.0, 0.0]], requires_grad=True)
+    teacher = torch.tensor([[10.0, 0.0], [torch.nan, torch.nan], [-2.0, 0.0]])
+    loss = distillation_loss(predicted, teacher)
+    assert loss.item() == pytest.approx((1 - 0.6 + 1 + 1) / 2)
+    loss.backward()
+    assert predicted.grad[1].tolist() == [0, 0]
+    assert predicted.grad.isfinite().all()
+
+    none = distillation_loss(predicted, torch.full_like(teacher, torch.nan))
+    assert none.item() == 0
+    (gradient,) = torch.autograd.grad(none, predicted)
+    assert gradient.abs().sum() == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

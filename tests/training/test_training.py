@@ -165,9 +165,9 @@ def test_run_learns_the_toy_data(data, tmp_path):
     assert results["selected"]["last"]["train"]["4class"]["score"] >= 75
 
 
-def write_teacher(data, path):
-    """Write a teacher that embeds each training cycle as its class, and return the path."""
-    rows = read_manifest(data / "train.csv", data_root=data)
+def write_teacher(data, path, first=0):
+    """Write a teacher that embeds each training cycle as its class, from the ``first`` on, and return the path."""
+    rows = read_manifest(data / "train.csv", data_root=data)[first:]
     embedding = np.eye(4)[[CLASSES.index(row["label"]) for row in rows]]
     names = [Path(row["wav"]).stem for row in rows]
     times = {key: [row[key] for row in rows] for key in ("start", "stop")}
@@ -192,6 +192,18 @@ def test_a_teacher_without_the_training_cycles_is_refused(data, tmp_path, capsys
     np.savez(tmp_path / "t.npz", embedding=np.eye(2), recording=["a", "b"], start=[0, 0], stop=[1, 1])
     assert main(toy_arguments(data, tmp_path / "run", teacher=tmp_path / "t.npz")) == 2
     assert "24 of 24 cycles" in capsys.readouterr().err
+
+
+def test_a_teacher_may_lack_training_cycles_if_asked_to(data, tmp_path, capsys):
+    teacher = {"teacher": write_teacher(data, tmp_path / "teacher.npz", first=21), "teacher_missing": "skip"}
+    alphas = {"alpha_time": 0.0, "alpha_frequency": 0.0, "number_of_epochs": 1}
+    train(toy_arguments(data, tmp_path / "run", **teacher, **alphas))
+    assert "21 of 24 training cycles" in capsys.readouterr().out
+    (entry,) = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["history"]
+    losses = entry["train"]
+    # Of 6 batches at most 3 have a cycle with an embedding; 1 minus a cosine is at most 2.
+    assert 0 < losses["distillation"] <= 1
+    assert losses["loss"] == pytest.approx(losses["cross_entropy"] + losses["distillation"], rel=1e-5)
 
 
 def test_killed_run_resumes_to_the_same_weights(run, data, tmp_path):
