@@ -13,7 +13,8 @@ _CLASSES = (
         "SpecAugment",
         "MelAugment",
     ),
-    *("DASSEncoder", "LogClassifier", "Projector", "LungSoundModel", "PatchMixContrastiveLoss", "CosineByEpoch"),
+    *("DASSEncoder", "CNNEncoder"),
+    *("LogClassifier", "Projector", "LungSoundModel", "PatchMixContrastiveLoss", "CosineByEpoch"),
 )
 _OPTIMIZERS = ("Adam", "AdamW", "SGD")
 

@@ -1,6 +1,7 @@
 """Reading an experiment: a HyperPyYAML file, the file it builds on, and overrides from the command line."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from io import StringIO
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hyperpyyaml import load_hyperpyyaml, resolve_references
-from hyperpyyaml.core import recursive_update
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
@@ -31,6 +31,7 @@ CURES = {
 
 ABSENT = "no such hyperparameter file; hparams/ holds one for each experiment"
 SHOWN_SETTINGS = 6
+_REFERENCE = re.compile(r"<(\w+)")
 # Where things are, and how the same numbers are computed.
 NEUTRAL_SETTINGS = (
     *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
@@ -46,7 +47,9 @@ def read_experiment(
     """Join an experiment with what it builds on.
 
     A file whose key ``base`` names another file, relative to its own folder, holds nothing but what it changes there.
-    So an ablation is as short as its difference, and is read just like overrides on the command line.
+    So an ablation is as short as its difference, and is read just like overrides on the command line. A mapping changes
+    the values it names; one with another tag than it had before, such as ``!new:my_package.Encoder``, takes the place
+    of the whole. A file may add keys that it refers to itself.
 
     Arguments
     ---------
@@ -67,7 +70,7 @@ def read_experiment(
     ------
     LungSRADError
         Where a file is absent or no yaml, where bases run in a circle, or where an override names a key that no file
-        has.
+        has, or that only what was replaced referred to.
 
     Example
     -------
@@ -91,17 +94,24 @@ def read_experiment(
         if file.resolve() in seen:
             raise LungSRADError(f"{file}: its `base` leads back to itself")
         tree = parse_file(file, ABSENT)
-    merged: dict[str, Any] = {}
+    known, merged = set(tree), dict[str, Any]()
+    original, referred = parse_file(file, ABSENT), _references(tree)
     for change, source in reversed(changes):
-        unknown = sorted(set(change) - set(tree))
+        known |= _references(change) if source != origin else set()
+        unknown = sorted(set(change) - known)
         if unknown:
             names = name_unknown_keys(unknown, list(tree))
             raise LungSRADError(f"{source}: {file} has no key {names}, so it would change nothing")
-        for key, value in change.items():
-            _check_tag(key, value, tree[key], source)
-            if _is_replaced(key, value, merged.get(key)):
-                merged.pop(key, None)
-        recursive_update(merged, change)
+        known |= set(change)
+        _merge(merged, change, original)
+        _merge(tree, change, original)
+        unused = sorted(set(change) & referred - _references(tree))
+        if unused:
+            raise LungSRADError(
+                f"{source}: {', '.join(unused)} would change nothing: it belongs to what the experiment replaced, such "
+                "as the encoder of its base; leave it out"
+            )
+        referred |= _references(change)
     return file, merged
 
 
@@ -120,7 +130,7 @@ def resolved_text(base: str | Path, changes: Mapping[str, Any]) -> str:
     >>> resolved_text(file, {"lr": 0.2, "sampling_weights": {"icbhi": 1.0}})
     'lr: 0.2\\nlow: 0.2\\nsampling_weights:\\n  icbhi: 1.0\\n'
     """
-    return resolve_references(*_change_text(base, changes)).getvalue()
+    return resolve_references(_changed_text(base, changes)).getvalue()
 
 
 def load_experiment(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +142,38 @@ def load_experiment(base: str | Path, changes: Mapping[str, Any]) -> dict[str, A
         Where a value is missing that only the user can give.
     """
     with _naming_missing_values(base):
-        return load_hyperpyyaml(*_change_text(base, changes))
+        return load_hyperpyyaml(_changed_text(base, changes))
+
+
+def _changed_text(base, changes):
+    """Return a stream of the base's yaml text with these changes; HyperPyYAML itself would keep a replaced tag."""
+    tree = parse_file(Path(base), ABSENT)
+    _merge(tree, changes, tree)
+    text = StringIO()
+    YAML().dump(tree, text)
+    text.seek(0)
+    text.name = str(base)  # HyperPyYAML opens included files relative to it
+    return text
+
+
+def _merge(tree, changes, original):
+    """Change a tree in place. ``original`` says which tag a mapping without one has."""
+    for key, value in changes.items():
+        present = tree.get(key)
+        before = original.get(key) if isinstance(original, dict) else None
+        if isinstance(value, dict) and isinstance(present, dict) and key not in WHOLE_SETTINGS:
+            tag = _tag(value)
+            if tag is None or tag == (_tag(present) or _tag(before)):
+                _merge(present, value, before)
+                continue
+        tree[key] = value
+
+
+def _references(tree):
+    """Return the top-level keys that ``!ref`` or ``!copy`` anywhere in a tree refers to."""
+    if isinstance(tree, dict | list):
+        return set().union(*map(_references, tree.values() if isinstance(tree, dict) else tree))
+    return set(_REFERENCE.findall(tree.value)) if _tag(tree) in ("!ref", "!copy") else set()
 
 
 def experiment_settings(base: str | Path, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,42 +268,6 @@ def _naming_missing_values(base):
             if str(error).startswith(f"'{key}' is a !PLACEHOLDER"):
                 raise LungSRADError(f"{base}: {cure}") from None
         raise
-
-
-def _change_text(base, changes):
-    """The text of an experiment and the changes still to make to it, for HyperPyYAML's functions.
-
-    HyperPyYAML merges a mapping with what it changes, and cannot put one where there was none; so mappings that replace
-    what was there are in the text already.
-    """
-    stream = StringIO(Path(base).read_text(encoding="utf-8"))
-    stream.name = str(base)  # what !include is relative to
-    if not any(isinstance(value, dict) for value in changes.values()):
-        return stream, changes
-    tree = YAML().load(stream)
-    replaced = {key: value for key, value in changes.items() if _is_replaced(key, value, tree.get(key))}
-    tree.update(replaced)
-    stream.seek(0)
-    stream.truncate()
-    YAML().dump(tree, stream)
-    stream.seek(0)
-    return stream, {key: value for key, value in changes.items() if key not in replaced}
-
-
-def _is_replaced(key, value, replaced):
-    """Whether a mapping takes the place of what it changes, instead of being merged with it."""
-    return isinstance(value, dict) and (key in WHOLE_SETTINGS or not isinstance(replaced, dict))
-
-
-def _check_tag(key, value, replaced, source):
-    """Refuse a mapping with another tag than the one it changes: HyperPyYAML would keep the old tag, without notice."""
-    ours, theirs = _tag(value), _tag(replaced)
-    if isinstance(value, dict) and isinstance(replaced, dict) and ours is not None and ours != theirs:
-        raise LungSRADError(
-            f"{source}: {key}: {ours} would be ignored, since an override changes the arguments of {theirs} and keeps "
-            "that; copy the whole experiment file and change it there"
-            + ("; for another optimiser set `optimizer`" if key == "opt_class" else "")
-        )
 
 
 def _tag(node):

@@ -32,12 +32,13 @@ def test_experiment_that_builds_on_another_gets_its_own_optimiser(tmp_path):
     assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.002, 0.05)
 
 
-def test_a_changed_tag_that_would_be_ignored_is_refused(tmp_path):
+def test_another_tag_replaces_what_is_built(tmp_path):
     (tmp_path / "base.yaml").write_text("opt_class: !name:torch.optim.Adam\n    lr: 0.1\n", encoding="utf-8")
     short = tmp_path / "short.yaml"
-    short.write_text("base: base.yaml\nopt_class: !name:torch.optim.AdamW\n    lr: 0.2\n", encoding="utf-8")
-    with pytest.raises(LungSRADError, match=r"short\.yaml: opt_class: !name:torch\.optim\.AdamW would be ignored"):
-        read_experiment(short)
+    short.write_text("base: base.yaml\nopt_class: !name:torch.optim.SGD\n    momentum: 0.2\n", encoding="utf-8")
+    optimizer = load_experiment(*read_experiment(short))["opt_class"](parameters())
+    assert type(optimizer) is torch.optim.SGD
+    assert (optimizer.defaults["lr"], optimizer.defaults["momentum"]) == (0.001, 0.2)  # torch's own lr
     short.write_text("base: base.yaml\nopt_class:\n    lr: 0.2\n", encoding="utf-8")
     optimizer = load_experiment(*read_experiment(short))["opt_class"](parameters())
     assert (type(optimizer), optimizer.defaults["lr"]) == (torch.optim.Adam, 0.2)
