@@ -30,8 +30,10 @@ from .datasets.manifests import validate_manifests as validate_manifests
 from .datasets.manifests import write_manifest as write_manifest
 from .datasets.sprsound.prepare import prepare_sprsound as prepare_sprsound
 from .datasets.synthetic.folder import synthesize_icbhi as synthesize_icbhi
+from .encoders.cnn import CNNEncoder as CNNEncoder
 from .encoders.dass.checkpoint import load_dass_checkpoint as load_dass_checkpoint
 from .encoders.dass.encoder import DASSEncoder as DASSEncoder
+from .encoders.module import EncoderModule as EncoderModule
 from .errors import LungSRADError as LungSRADError
 from .evaluation.command import evaluate as evaluate
 from .export.export import export_checkpoint as export_checkpoint

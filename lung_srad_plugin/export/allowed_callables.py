@@ -11,6 +11,7 @@ MODEL_CALLABLES = {
     "!new:lung_srad_plugin.DASSEncoder": Arguments(
         ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing", "norm")
     ),
+    "!new:lung_srad_plugin.CNNEncoder": Arguments(("channels",)),
     "!apply:lung_srad_plugin.smooth_blocks": Arguments(
         ("encoder", "stage", "blocks", "kernel_size", "sigma", "target", "padding")
     ),

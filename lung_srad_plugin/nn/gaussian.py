@@ -199,6 +199,10 @@ def smooth_blocks(
     3.0
     """
     maps = encoder.activation_maps()
+    if not maps and not blocks:
+        return encoder
+    if not maps:
+        raise LungSRADError(f"blocks={list(blocks)}: the encoder has no maps to smooth; set gaussian_blocks to []")
     targets = list(dict.fromkeys(one.target for one in maps))
     if target not in targets:
         raise LungSRADError(f"target={target!r}: expected one of {', '.join(targets)}")

@@ -75,6 +75,11 @@ def load_model_weights(encoder: Encoder, folder: str | Path, name: str | Path, s
     found = file_sha256(path)
     if sha256 is not None and found != sha256.lower():
         raise LungSRADError(f"{path}: its SHA-256 is {found}, expected {sha256}; choose the model that was meant")
+    if type(stored) is not type(encoder):
+        raise LungSRADError(
+            f"pretrained: the encoder of {name} is a {type(stored).__name__}, the one to train a "
+            f"{type(encoder).__name__}; give a model of that kind, or its published weights"
+        )
     weights, expected = read_weights(path), module.state_dict()
     unlike = sorted(
         key

@@ -6,7 +6,15 @@ import pytest
 import torch
 from conv_encoder import ConvEncoder
 
-from lung_srad_plugin import CycleFeatures, DASSEncoder, LungSoundModel, LungSRADError, apply_patch_mix, draw_patch_mix
+from lung_srad_plugin import (
+    CNNEncoder,
+    CycleFeatures,
+    DASSEncoder,
+    LungSoundModel,
+    LungSRADError,
+    apply_patch_mix,
+    draw_patch_mix,
+)
 from lung_srad_plugin.audio.normalization import AudioSetNormalization
 from lung_srad_plugin.encoders.base import ActivationMap, Encoder
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
@@ -22,7 +30,11 @@ def dass():
     return DASSEncoder([1, 2], [8, 16], drop_path_rate=0.1)
 
 
-@pytest.fixture(params=[dass, ConvEncoder])
+def cnn():
+    return CNNEncoder([4, 6, 8])
+
+
+@pytest.fixture(params=[dass, ConvEncoder, cnn])
 def encoder(request):
     torch.manual_seed(0)
     return request.param().eval()

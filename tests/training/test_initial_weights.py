@@ -7,7 +7,7 @@ import torch
 from tiny_model import build_modules
 from toy import toy_arguments, write_toy_data
 
-from lung_srad_plugin import DASSEncoder
+from lung_srad_plugin import CNNEncoder, DASSEncoder
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference import starter_model
 from lung_srad_plugin.training.initial_weights import load_initial_weights
@@ -51,6 +51,11 @@ def test_another_size_is_refused_with_the_settings_that_fit(packaged, encoder, c
     with pytest.raises(LungSRADError, match=rf"starter does not fit .*add {re.escape(cure)}$"):
         load_initial_weights(settings(encoder, "starter"))
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+
+
+def test_another_kind_of_encoder_is_refused(packaged):
+    with pytest.raises(LungSRADError, match="starter is a DASSEncoder, the one to train a CNNEncoder"):
+        load_initial_weights(settings(CNNEncoder([16, 32]), "starter"))
 
 
 def test_another_checksum_is_refused(packaged):

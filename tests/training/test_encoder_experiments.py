@@ -1,0 +1,101 @@
+"""Each encoder's experiment: a few steps on real cycles, then its export in the stock class, evaluation and ONNX."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from real_cycles import write_real_cycles
+from speechbrain.inference.classifiers import EncoderClassifier
+from toy import HPARAMS
+
+from lung_srad_plugin import LungSoundClassifier, LungSRADError
+from lung_srad_plugin.evaluation.command import evaluate
+from lung_srad_plugin.evaluation.options import EvaluationOptions
+from lung_srad_plugin.export.export import export_run
+from lung_srad_plugin.metrics.bootstrap import Bootstrap
+from lung_srad_plugin.runs.experiment import read_experiment
+from lung_srad_plugin.training.recipe import train
+
+FAST = {"number_of_epochs": 1, "warmup_epochs": 0, "batch_size": 4, "optimizer_step_limit": 2}
+EXPERIMENTS = {
+    "cnn": {"channels": "[4, 6, 8]", "gaussian_blocks": "[0]", "alpha_time": 1.0},
+    "sprsound_cnn": {"channels": "[4, 6, 8]"},
+}
+CLASSES = {"cnn": "CNNEncoder", "sprsound_cnn": "CNNEncoder"}
+
+
+def arguments(name, data, manifests, output, **changes):
+    """Return the arguments of a run of a few steps of ``name``.yaml, with an encoder of small random weights."""
+    settings = {
+        **{"data_folder": data, "output_folder": output, "feature_folder": "null", "skip_prep": True},
+        **{f"{part}_csv": manifests / f"{part}.csv" for part in ("train", "valid", "test")},
+        **{**FAST, **EXPERIMENTS[name], **changes},
+    }
+    pairs = [argument for key, value in settings.items() for argument in (f"--{key}", str(value))]
+    return [str(HPARAMS / f"{name}.yaml"), *pairs]
+
+
+@pytest.fixture(scope="module")
+def data(icbhi_folder, tmp_path_factory):
+    """The folder of recordings, and that of the manifests."""
+    manifests = tmp_path_factory.mktemp("manifests")
+    return write_real_cycles(icbhi_folder, manifests), manifests
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def run(request, data, tmp_path_factory):
+    """The name of an experiment and the output folder of its run of two steps."""
+    output = tmp_path_factory.mktemp(request.param) / "output"
+    train(arguments(request.param, *data, output))
+    return request.param, output
+
+
+def test_two_steps_were_taken_and_the_export_names_the_encoder(run):
+    name, output = run
+    results = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    assert results["experiment"] == name
+    assert results["selected"]["last"]["cycles"] == 4
+    assert results["history"][-1]["train"]["loss"] > 0
+    assert f"!new:lung_srad_plugin.{CLASSES[name]}\n" in (output / "export" / "hyperparams.yaml").read_text()
+
+
+def test_the_stock_class_gives_the_same_probabilities(run):
+    _, output = run
+    clips = 0.1 * torch.randn(2, 40000, generator=torch.Generator().manual_seed(0))
+    stock = EncoderClassifier.from_hparams(source=str(output / "export"), run_opts={"device": "cpu"})
+    ours = LungSoundClassifier.from_hparams(source=output / "export", run_opts={"device": "cpu"})
+    torch.testing.assert_close(stock.classify_batch(clips)[0], ours.classify_batch(clips)[0], atol=1e-5, rtol=0)
+
+
+def test_a_recording_is_classified_and_the_model_evaluated(run, data, tmp_path):
+    _, output = run
+    samples = np.random.default_rng(0).uniform(-0.2, 0.2, 60000)
+    soundfile.write(tmp_path / "bed.wav", samples, 8000)
+    classifier = LungSoundClassifier.from_hparams(source=output / "export", run_opts={"device": "cpu"})
+    assert sum(classifier.classify_file(tmp_path / "bed.wav").summary.probabilities.values()) == pytest.approx(1)
+    recordings, manifests = data
+    options = EvaluationOptions(
+        manifest=manifests / "test.csv", data_root=recordings, bootstrap=Bootstrap(resamples=20)
+    )
+    report = evaluate(output / "export", tmp_path / "report", options)
+    assert report["evaluation"]["cycles"] == 4
+
+
+def test_it_is_written_as_onnx(run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    # Which compares it with torch in onnxruntime.
+    assert (export_run(run[1], tmp_path / "model", onnx=True) / "model.onnx").stat().st_size > 10_000
+
+
+def test_settings_of_the_replaced_encoder_are_refused(tmp_path):
+    with pytest.raises(LungSRADError, match="command line: depths, dims would change nothing"):
+        read_experiment(HPARAMS / "cnn.yaml", {"depths": [1], "dims": [8]})
+
+
+def test_a_key_that_a_file_adds_without_a_reference_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"base: {HPARAMS / 'cnn.yaml'}\nchanels: [8, 8]\n", encoding="utf-8")
+    with pytest.raises(LungSRADError, match=r"mine\.yaml: .*no key chanels \(did you mean channels\?\)"):
+        read_experiment(tmp_path / "mine.yaml")
