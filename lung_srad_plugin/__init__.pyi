@@ -23,6 +23,7 @@ from .audio.spec_augment import draw_spec_augment as draw_spec_augment
 from .datasets.hf_lung.prepare import prepare_hf_lung as prepare_hf_lung
 from .datasets.icbhi.prepare import prepare_icbhi as prepare_icbhi
 from .datasets.kauh.prepare import prepare_kauh as prepare_kauh
+from .datasets.manifests import cut_manifest as cut_manifest
 from .datasets.manifests import join_manifests as join_manifests
 from .datasets.manifests import read_manifest as read_manifest
 from .datasets.manifests import validate_manifest as validate_manifest

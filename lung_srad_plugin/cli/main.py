@@ -16,7 +16,7 @@ from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kau
 from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.model import export, info
-from lung_srad_plugin.cli.prepare import join_manifests, prepare, synthesize, validate
+from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
 from lung_srad_plugin.cli.train import PASS_ON, ablate, train
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.text import printable_lines
@@ -62,6 +62,7 @@ app.command()(prepare_hf_lung)
 app.command()(synthesize)
 app.command()(validate)
 app.command()(join_manifests)
+app.command()(cut_manifest)
 app.command(context_settings=PASS_ON)(train)
 app.command(context_settings=PASS_ON)(ablate)
 app.command()(evaluate)

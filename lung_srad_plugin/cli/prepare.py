@@ -1,4 +1,4 @@
-"""``lung-srad prepare``, ``synthesize``, ``validate`` and ``join-manifests``: data in ICBHI's layout, and manifests."""
+"""``lung-srad prepare`` and ``synthesize``, and ``validate``, ``join-manifests``, ``cut-manifest`` for manifests."""
 
 import sys
 from pathlib import Path
@@ -97,6 +97,20 @@ def join_manifests(
     sources = [(csv.expanduser(), root.expanduser()) for csv, root in zip(manifest, data_root, strict=True)]
     count = join(dict(zip(name, sources, strict=True)), joined)
     print(f"{printable(joined)}: {count} rows of {', '.join(map(printable, name))}")
+
+
+def cut_manifest(
+    manifest: Annotated[Path, typer.Argument(help="A CSV manifest.")],
+    cut: Annotated[Path, typer.Argument(help="The CSV manifest to write.")],
+    seconds: Annotated[float, typer.Option(help="The length of a window, such as `duration` of the training.")],
+):
+    """Write a manifest whose longer rows are cut into windows with the row's label, for training on recordings."""
+    from lung_srad_plugin.datasets.manifests import cut_manifest as cut_rows
+
+    cut = cut.expanduser()
+    refuse_foreign_files([cut])
+    count = cut_rows(manifest.expanduser(), cut, seconds)
+    print(f"{printable(cut)}: {count} rows of at most {seconds:g} s")
 
 
 def validate(

@@ -6,6 +6,7 @@ A manifest is UTF-8 without a byte order mark, separated by commas, with a heade
 same), which is replaced when the manifest is read. Rows are counted from 1, the header being row 1.
 """
 
+from lung_srad_plugin.datasets.manifests.cutting import cut_manifest
 from lung_srad_plugin.datasets.manifests.joining import join_manifests
 from lung_srad_plugin.datasets.manifests.reading import REQUIRED, read_manifest
 from lung_srad_plugin.datasets.manifests.validating import (
@@ -20,6 +21,7 @@ __all__ = [
     "REQUIRED",
     "ManifestSummary",
     "ManifestsSummary",
+    "cut_manifest",
     "format_manifest",
     "join_manifests",
     "read_manifest",
