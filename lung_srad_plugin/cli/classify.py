@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.audio.merging import MERGING
 from lung_srad_plugin.cli.options import TrustCode, choice
 from lung_srad_plugin.cli.result_output import ENDINGS
 from lung_srad_plugin.utils.devices import PRECISIONS
@@ -31,7 +32,18 @@ def classify(
         typer.Option(help="Folder for one result file for each recording, NAME.lung-srad.*, instead of printing."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each recording.")] = None,
-    hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 4.0,
+    window: Annotated[
+        float | None,
+        typer.Option(help="Seconds of a window; what the model recommends if left out, else its input length."),
+    ] = None,
+    hop: Annotated[
+        float | None,
+        typer.Option(help="Seconds from one window to the next; what the model recommends if left out, else 4."),
+    ] = None,
+    merging: Annotated[
+        str | None,
+        choice(MERGING, "What overlapping windows give together; what the model recommends if left out, else mean."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through the model at once.")] = 2,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Apply the temperature fitted on the model's validation cycles.")
@@ -54,5 +66,5 @@ def classify(
     from lung_srad_plugin.cli.classify_files import ClassifyOptions, classify_files
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
-    options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity)
+    options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity, window, merging)
     raise typer.Exit(classify_files(files, model, run_opts, options, format, output, plot, trust_code))

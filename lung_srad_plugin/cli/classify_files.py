@@ -26,17 +26,21 @@ class ClassifyOptions:
     ---------
     annotations : bool
         Whether to classify the cycles of the annotation beside each recording.
-    hop : float
+    hop : float or None
     batch_size : int
     calibrated : bool
     sensitivity : float or None
+    window : float or None
+    merging : str or None
     """
 
     annotations: bool = False
-    hop: float = 4.0
+    hop: float | None = None
     batch_size: int = 2
     calibrated: bool = False
     sensitivity: float | None = None
+    window: float | None = None
+    merging: str | None = None
 
 
 def classify_files(
@@ -143,14 +147,14 @@ def _classify(classifier, recording, options, progress):
         progress=progress,
         calibrated=options.calibrated,
         sensitivity=options.sensitivity,
+        window=options.window,
+        merging=options.merging,
     )
 
 
 def _check_model(classifier, options):
     """Refuse what no recording can be classified with, once instead of for each recording."""
-    from lung_srad_plugin.inference.windows import check_hop
-
-    check_hop(options.hop, classifier.window)
+    classifier.select_rule(options.window, options.hop, options.merging)
     classifier.select_threshold(options.sensitivity, options.calibrated)
 
 

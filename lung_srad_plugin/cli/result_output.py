@@ -108,6 +108,8 @@ def print_table(result: Classification, file: TextIO) -> None:
     console.print(table)
     if point is not None:
         console.print(_describe_threshold(point), soft_wrap=True, highlight=False)
+    for line in _describe_events(result):
+        console.print(line, soft_wrap=True, highlight=False)
     if any(_normal_though_abnormal(segment) for segment in (*result.segments, result.summary)):
         console.print(RULE, soft_wrap=True, highlight=False)
     for flaw in result.flaws:
@@ -133,6 +135,16 @@ def _describe_threshold(point):
         f"Called abnormal where P(abnormal) is at least {point.threshold:.4g}, which was fitted on single validation "
         f"cycles for a sensitivity of {point.wanted_sensitivity:g} %{temperature}; other recordings may give another."
     )
+
+
+def _describe_events(result):
+    """Yield a line for each finding that the timeline has thresholds for."""
+    if result.windows is None:
+        return
+    for finding, threshold in result.windows.thresholds.items():
+        found = [event for event in result.events if event.finding == finding]
+        times = ", ".join(f"{event.start:.2f} to {event.end:.2f} s ({event.probability:.2f})" for event in found)
+        yield f"{finding}, P at least {threshold:g}: {times or 'nowhere'}"
 
 
 def _normal_though_abnormal(segment):

@@ -3,14 +3,26 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
+from lung_srad_plugin.audio.quality import MIN_SECONDS
 from lung_srad_plugin.errors import LungSRADError
 
 # Raise it when a folder of the new layout cannot be read by the code of the old one.
 FORMAT = 1
 
 SHOWN_PROBLEMS = 5
+
+MIN_HOP = 0.01  # seconds, the shift between two frames of the features: a smaller one gives no finer timeline
 
 
 def _printable(text: str) -> str:
@@ -25,6 +37,9 @@ Line = Annotated[str, StringConstraints(max_length=2000), AfterValidator(_printa
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 SHA256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Finding = Literal["crackle", "wheeze", "abnormal"]
+Merging = Literal["mean", "max", "median", "nearest"]
 
 
 class _Record(BaseModel):
@@ -48,6 +63,38 @@ class StoredOperatingPoint(_Record):
     wanted_sensitivity: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     threshold: Annotated[float, Field(allow_inf_nan=False)]
     temperature: Positive = 1.0
+
+
+class StoredTimeline(_Record):
+    """How long recordings are best cut and put together again, as measured on annotated validation recordings.
+
+    Arguments
+    ---------
+    window, hop : float
+        Length of a window, and the time from the start of one to the next, in seconds.
+    merging : str
+        What windows that overlap give together.
+    thresholds : dict
+        By finding, the probability from which the timeline reports an event of it.
+    min_duration : float
+        The shortest event in seconds.
+    data : str or None
+        The manifest that it was chosen on.
+    """
+
+    window: Annotated[float, Field(ge=MIN_SECONDS, le=1e6, allow_inf_nan=False)]
+    hop: Annotated[float, Field(ge=MIN_HOP, le=1e6, allow_inf_nan=False)]
+    merging: Merging = "mean"
+    thresholds: dict[Finding, Probability] = {}
+    min_duration: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    data: Line | None = None
+
+    @field_validator("hop")
+    @classmethod
+    def _no_gaps(cls, hop: float, info: ValidationInfo) -> float:
+        if hop > info.data.get("window", hop):
+            raise ValueError("expected at most the length of a window")
+        return hop
 
 
 class StoredProtocol(_Record):
@@ -97,6 +144,8 @@ class ModelConfig(_Record):
         The table of embeddings that it learned to reproduce, where there was one.
     calibration, operating_points
         What was fitted on validation cycles for this epoch; None where nothing was.
+    timeline : StoredTimeline or None
+        How long recordings are processed where the user does not say; None where it was not chosen.
     """
 
     format: int
@@ -119,6 +168,14 @@ class ModelConfig(_Record):
     teacher: Line | None = None
     calibration: StoredCalibration | None = None
     operating_points: list[StoredOperatingPoint] | None = None
+    timeline: StoredTimeline | None = None
+
+    @field_validator("timeline")
+    @classmethod
+    def _fits_the_input(cls, timeline: StoredTimeline | None, info: ValidationInfo) -> StoredTimeline | None:
+        if timeline is not None and timeline.window > info.data.get("duration", timeline.window):
+            raise ValueError("expected a window that is no longer than the model's duration")
+        return timeline
 
 
 def parse_config(content: Any, origin: str, cure: str) -> ModelConfig:

@@ -1,6 +1,7 @@
 """Classifying recordings with an exported model: one call, any recording."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.inference.run_options import check_run_options
 from lung_srad_plugin.inference.thresholds import select_temperature, select_threshold
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
+from lung_srad_plugin.inference.windows import WindowRule, select_rule
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 from lung_srad_plugin.utils.threads import respect_cpu_quota
@@ -244,7 +246,7 @@ class LungSoundClassifier(EncoderClassifier):
         self,
         path: Any,
         cycles: str | Path | Sequence[tuple[float, float]] | None = None,
-        hop: float = 4.0,
+        hop: float | None = None,
         batch_size: int = 2,
         savedir: str | Path | None = None,
         progress: Callable[[int, int], object] | None = None,
@@ -252,6 +254,8 @@ class LungSoundClassifier(EncoderClassifier):
         sample_rate: int | None = None,
         name: str | None = None,
         sensitivity: float | None = None,
+        window: float | None = None,
+        merging: str | None = None,
     ) -> Classification:
         """Classify a recording of any length, sample rate and number of channels.
 
@@ -262,10 +266,11 @@ class LungSoundClassifier(EncoderClassifier):
             file; samples, (samples,) or (samples, channels), floats with full scale at 1, with ``sample_rate``; or a
             web address, which needs ``savedir``.
         cycles : str, Path or list of (float, float), optional
-            What to classify: an ICBHI annotation file, or (start, end) pairs in seconds. None slides a window of the
-            model's duration over the recording, and where windows overlap takes the mean of their probabilities.
-        hop : float
-            Seconds between the starts of two windows, at most the model's duration. Smaller is finer and slower.
+            What to classify: an ICBHI annotation file, or (start, end) pairs in seconds. None slides a window over the
+            recording.
+        hop : float, optional
+            Seconds between the starts of two windows, at most the window. Smaller is finer and slower. By default what
+            the model's folder recommends, else 4 s.
         batch_size : int
             Windows or cycles that go through the model at once. More is faster on a GPU; with DASS-medium on a CPU each
             takes some 100 MB.
@@ -282,11 +287,19 @@ class LungSoundClassifier(EncoderClassifier):
             What results and messages call the recording; by default its path, or "recording" where it has none.
         sensitivity : float, optional
             In percent: apply the threshold that was fitted for it on validation cycles, at the temperature in use.
+        window : float, optional
+            Length of a window in seconds. By default what the model's folder recommends, else the model's duration; a
+            shorter one is repeated to that, as short cycles are in training.
+        merging : str, optional
+            What the timeline has where windows overlap: ``"mean"``, ``"median"``, ``"max"`` or ``"nearest"``, see
+            ``WindowRule``. By default what the model's folder recommends, else the mean.
 
         Returns
         -------
         Classification
-            Its ``segments`` are the cycles, or the timeline of the merged windows. Stretches that are digitally silent
+            Its ``segments`` are the cycles, or the timeline of the merged windows; its ``events`` are what of the
+            timeline reaches the thresholds that the model's folder recommends, where neither window, hop, merging nor
+            temperature were changed. Stretches that are digitally silent
             or constant are not classified; ``flaws`` lists them.
 
         Raises
@@ -303,20 +316,22 @@ class LungSoundClassifier(EncoderClassifier):
         """
         temperature = select_temperature(self.calibration, calibrated, self.model_id)
         operating_point = select_threshold(self.operating_points, sensitivity, temperature)
+        rule = self.select_rule(window, hop, merging, calibrated)
         source = fetch_source(path, savedir, sample_rate, name)
-        recording = cut_recording(self, source, cycles, hop)
+        recording = cut_recording(self, source, cycles, rule)
         return classify_recording(self, recording, batch_size, progress, temperature, operating_point)
 
     def encode_file(
         self,
         path: Any,
         cycles: str | Path | Sequence[tuple[float, float]] | None = None,
-        hop: float = 4.0,
+        hop: float | None = None,
         batch_size: int = 2,
         savedir: str | Path | None = None,
         progress: Callable[[int, int], object] | None = None,
         sample_rate: int | None = None,
         name: str | None = None,
+        window: float | None = None,
     ) -> FileEmbeddings:
         """Return the embeddings of a recording's cycles or windows; arguments as for ``classify_file``.
 
@@ -324,7 +339,8 @@ class LungSoundClassifier(EncoderClassifier):
         -------
         FileEmbeddings
         """
-        recording = cut_recording(self, fetch_source(path, savedir, sample_rate, name), cycles, hop)
+        rule = self.select_rule(window, hop)
+        recording = cut_recording(self, fetch_source(path, savedir, sample_rate, name), cycles, rule)
         vectors, _ = run_recording(self, recording, batch_size, progress)
         return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
 
@@ -332,6 +348,19 @@ class LungSoundClassifier(EncoderClassifier):
         """Return the ``OperatingPoint`` that ``classify_file`` would apply; None where ``sensitivity`` is None."""
         temperature = select_temperature(self.calibration, calibrated, self.model_id)
         return select_threshold(self.operating_points, sensitivity, temperature)
+
+    def select_rule(
+        self,
+        window: float | None = None,
+        hop: float | None = None,
+        merging: str | None = None,
+        calibrated: bool = False,
+    ) -> WindowRule:
+        """Return the ``WindowRule`` that ``classify_file`` would apply: what is given, else what is recommended."""
+        recommended = None if self.config is None else self.config.timeline
+        rule = select_rule(recommended, self.window, window, hop, merging)
+        # The thresholds of events were chosen for the probabilities as they come out of the model.
+        return replace(rule, thresholds={}) if calibrated else rule
 
     # ---- device and precision ----
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,8 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
 from lung_srad_plugin.inference.predict import Clip, predict
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
-from lung_srad_plugin.inference.windows import check_hop, merge_windows, place_windows
+from lung_srad_plugin.inference.timeline_events import find_events
+from lung_srad_plugin.inference.windows import WindowRule, merge_windows, place_windows
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
 
 if TYPE_CHECKING:
@@ -51,21 +52,21 @@ class CutRecording(NamedTuple):
         Begin and end of each cycle or window in samples, sorted.
     times : list of (float, float)
         The same in seconds; of cycles, as they were given.
-    cycles : bool
-        Whether these are cycles that were asked for, instead of windows.
+    rule : WindowRule or None
+        How the windows were placed; None where these are cycles that were asked for.
     """
 
     stream: RecordingStream
     spans: list
     times: list
-    cycles: bool
+    rule: WindowRule | None
 
 
 def cut_recording(
     classifier: LungSoundClassifier,
     source: AudioSource,
     cycles: str | Path | Iterable | None,
-    hop: float,
+    rule: WindowRule,
 ) -> CutRecording:
     """Open a recording and decide which parts of it go through the model.
 
@@ -75,23 +76,24 @@ def cut_recording(
     ---------
     classifier : LungSoundClassifier
     source : AudioSource
-    cycles, hop
+    cycles
         As for ``LungSoundClassifier.classify_file``.
+    rule : WindowRule
+        For windows, where there are no cycles.
 
     Raises
     ------
     LungSRADError
-        Where the recording cannot be read, or cycles or hop do not fit it.
+        Where the recording cannot be read, or cycles do not fit it.
     """
     rate = classifier.sample_rate
-    window = round(classifier.window * rate)
-    hop = check_hop(hop, classifier.window)
     times = None if cycles is None else read_cycles(cycles)
     stream = RecordingStream(source, rate, classifier.mods.compute_features.level)
     if times is not None:
-        return CutRecording(stream, cycle_spans(times, stream.samples, rate, window, stream.name), times, True)
-    spans = place_windows(stream.samples, window, round(hop * rate))
-    return CutRecording(stream, spans, [(begin / rate, end / rate) for begin, end in spans], False)
+        longest = round(classifier.window * rate)
+        return CutRecording(stream, cycle_spans(times, stream.samples, rate, longest, stream.name), times, None)
+    spans = place_windows(stream.samples, round(rule.window * rate), round(rule.hop * rate))
+    return CutRecording(stream, spans, [(begin / rate, end / rate) for begin, end in spans], rule)
 
 
 def run_recording(
@@ -141,12 +143,12 @@ def classify_recording(
     _, log_probs = run_recording(classifier, recording, batch_size, progress)
     stream = recording.stream
     flaws = stream.flaws()
-    with_sound, silent = _sort_by_sound(recording.spans, stream)
+    with_sound, silent = sort_by_sound(recording.spans, stream)
     if not with_sound:
         raise LungSRADError(f"{stream.name}: every cycle is silent or constant; expected cycles with sound in them")
     probabilities = (log_probs.double() / temperature).softmax(dim=-1)[with_sound].tolist()
-    times, labels = recording.times, classifier.labels
-    if recording.cycles:
+    times, labels, rule = recording.times, classifier.labels, recording.rule
+    if rule is None:
         segments = [
             make_segment(times[index][0], times[index][1], labels, row)
             for index, row in zip(with_sound, probabilities, strict=True)
@@ -154,19 +156,21 @@ def classify_recording(
         flaws += tuple(_silent_cycle(*times[index]) for index in silent)
     else:
         spans = [recording.spans[index] for index in with_sound]
-        segments = merge_windows(spans, probabilities, classifier.sample_rate, labels)
+        segments = merge_windows(spans, probabilities, classifier.sample_rate, labels, rule.merging)
     return Classification(
         file=stream.name,
         duration=stream.duration,
         sample_rate=stream.native_rate,
         channels=stream.channels,
         model=classifier.model_id,
-        kind="cycles" if recording.cycles else "timeline",
+        kind="cycles" if rule is None else "timeline",
         segments=tuple(segments),
         summary=summarize(segments, labels),
         flaws=flaws,
         operating_point=operating_point,
         trained_on_synthetic=classifier.trained_on_synthetic,
+        windows=rule,
+        events=() if rule is None else find_events(segments, rule.thresholds, rule.min_duration),
     )
 
 
@@ -182,11 +186,20 @@ def _silent_cycle(start, end):
     return Flaw("silence", message, start, end)
 
 
-def _sort_by_sound(spans, stream):
-    """Return the indices of the spans with sound in them, and of those that lie within silence or a constant."""
+def sort_by_sound(spans: Sequence[tuple[int, int]], stream: RecordingStream) -> tuple[list[int], list[int]]:
+    """Return the indices of the spans with sound in them, and of those that lie within silence or a constant.
+
+    Arguments
+    ---------
+    spans : list of (int, int)
+        In samples.
+    stream : RecordingStream
+        Of the recording, read to its end.
+    """
     scale = stream.sample_rate / stream.native_rate
     stills = [(begin * scale, end * scale) for begin, end, _ in stream.checks.still_runs()]
-    with_sound, silent = [], []
+    with_sound: list[int] = []
+    silent: list[int] = []
     for index, (begin, end) in enumerate(spans):
         # One sample of tolerance: the two rates do not share every edge.
         still = any(start <= begin + 1 and end - 1 <= stop for start, stop in stills)

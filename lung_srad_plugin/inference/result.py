@@ -8,13 +8,17 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, abnormal_probability
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
 from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.utils.text import csv_text, json_text, printable
+
+if TYPE_CHECKING:
+    from lung_srad_plugin.inference.timeline_events import Event
+    from lung_srad_plugin.inference.windows import WindowRule
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,10 @@ class Classification:
         The threshold for calling a segment abnormal, where ``sensitivity`` asked for one; see ``called_abnormal``.
     trained_on_synthetic : bool
         Whether the model was trained on synthetic sounds: then the result says nothing about a patient.
+    windows : WindowRule or None
+        How the windows of a timeline were placed and merged; None where it was not recorded, and of cycles.
+    events : tuple of Event
+        Where the timeline reaches the thresholds of ``windows``, in the order of time; empty where there are none.
 
     Example
     -------
@@ -146,6 +154,8 @@ class Classification:
     flaws: tuple = ()
     operating_point: OperatingPoint | None = None
     trained_on_synthetic: bool = False
+    windows: WindowRule | None = None
+    events: tuple[Event, ...] = ()
 
     def called_abnormal(self, segment: Segment) -> bool:
         """Return whether a segment reaches the threshold of ``operating_point``.
@@ -160,7 +170,11 @@ class Classification:
         return segment.abnormal >= self.operating_point.threshold
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as dicts, lists, strings and numbers; a threshold and synthetic sounds only where given."""
+        """Return everything as dicts, lists, strings and numbers.
+
+        A threshold, synthetic sounds and windows are there only where given, and events only where they have
+        thresholds.
+        """
         result = {**asdict(self), "segments": [], "flaws": [asdict(flaw) for flaw in self.flaws]}
         for segment in self.segments:
             called = {} if self.operating_point is None else {"called_abnormal": self.called_abnormal(segment)}
@@ -169,6 +183,10 @@ class Classification:
             del result["operating_point"]
         if not self.trained_on_synthetic:
             del result["trained_on_synthetic"]
+        if self.windows is None:
+            del result["windows"]
+        if self.windows is None or not self.windows.thresholds:
+            del result["events"]
         return result
 
     def to_json(self, indent: int | None = None) -> str:

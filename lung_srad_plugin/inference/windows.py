@@ -1,11 +1,129 @@
-"""Windows over a long recording, and how their probabilities become one timeline."""
+"""Windows over a long recording: how long they are, where they lie, and how their probabilities are put together."""
 
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from numpy.typing import ArrayLike
+
+from lung_srad_plugin.audio.merging import MERGING, merge_probabilities
+from lung_srad_plugin.audio.quality import MIN_SECONDS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.inference.result import make_segment
+from lung_srad_plugin.export.model_config import MIN_HOP, StoredTimeline
+from lung_srad_plugin.inference.result import Segment, make_segment
 
-MIN_HOP = 0.01  # seconds, the shift between two frames of the features: a smaller one gives no finer timeline
+DEFAULT_HOP = 4.0  # seconds, of models whose folder recommends nothing
+
+
+@dataclass(frozen=True)
+class WindowRule:
+    """How a long recording becomes a timeline, and which events are read from it.
+
+    Arguments
+    ---------
+    window : float
+        Length of a window in seconds, at most the model's duration; a shorter one is repeated to it, as short cycles
+        are in training.
+    hop : float
+        Seconds between the starts of two windows.
+    merging : str
+        What overlapping windows give together: ``"mean"``, ``"max"``, ``"median"`` or ``"nearest"``, see
+        ``audio.merging``.
+    thresholds : dict
+        By finding, the probability from which the timeline has an event of it; empty where nobody chose any.
+    min_duration : float
+        The shortest event in seconds.
+    """
+
+    window: float
+    hop: float
+    merging: str = "mean"
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    min_duration: float = 0.0
+
+
+def select_rule(
+    recommended: StoredTimeline | None,
+    duration: float,
+    window: float | None = None,
+    hop: float | None = None,
+    merging: str | None = None,
+) -> WindowRule:
+    """Return the rule for a recording: what the user says, else what the model recommends, else the general default.
+
+    The general default are windows of the model's duration every 4 s and the mean of their probabilities. A default
+    hop that exceeds the window becomes half of the window.
+
+    Arguments
+    ---------
+    recommended : StoredTimeline or None
+        Of the model's folder.
+    duration : float
+        The model's, in seconds.
+    window, hop, merging
+        What the user says, if anything. Thresholds were chosen for one rule: they stay only where nothing of it is
+        changed.
+
+    Raises
+    ------
+    LungSRADError
+        Where the window is not between 0.2 s and the model's duration, or the hop or the merging is wrong.
+
+    Example
+    -------
+    >>> select_rule(None, 8.0)
+    WindowRule(window=8.0, hop=4.0, merging='mean', thresholds={}, min_duration=0.0)
+    >>> stored = StoredTimeline(window=2.0, hop=0.5, merging="median", thresholds={"crackle": 0.4})
+    >>> select_rule(stored, 4.0).thresholds, select_rule(stored, 4.0, hop=1.0).thresholds
+    ({'crackle': 0.4}, {})
+    """
+    default = WindowRule(duration, DEFAULT_HOP)
+    if recommended is not None:
+        default = WindowRule(
+            recommended.window,
+            recommended.hop,
+            recommended.merging,
+            {**recommended.thresholds},
+            recommended.min_duration,
+        )
+    window = check_window(default.window if window is None else window, duration)
+    if hop is None:
+        hop = default.hop if default.hop <= window else window / 2
+    if merging is None:
+        merging = default.merging
+    elif merging not in MERGING:
+        raise LungSRADError(f"merging={merging!r}; expected one of {', '.join(MERGING)}")
+    rule = WindowRule(window, check_hop(hop, window), merging)
+    if (rule.window, rule.hop, rule.merging) == (default.window, default.hop, default.merging):
+        return default
+    return rule
+
+
+def check_window(window: float, duration: float) -> float:
+    """Return the length of a window in seconds.
+
+    Arguments
+    ---------
+    window : float
+    duration : float
+        The model's, which a window must not exceed.
+
+    Raises
+    ------
+    LungSRADError
+        Where it is no number, or out of range.
+
+    Example
+    -------
+    >>> check_window(2, duration=8.0)
+    2.0
+    """
+    number = isinstance(window, (int, float)) and not isinstance(window, bool)
+    if not number or not MIN_SECONDS <= window <= duration:
+        raise LungSRADError(
+            f"window={window!r}; expected seconds, at least {MIN_SECONDS:g} and at most {duration:g}, the model's "
+            "input length"
+        )
+    return float(window)
 
 
 def check_hop(hop: float, window: float) -> float:
@@ -61,19 +179,28 @@ def place_windows(samples, window, hop):
     return [(begin, begin + window) for begin in begins]
 
 
-def merge_windows(windows, probabilities, sample_rate, labels):
-    """Return the timeline: for each stretch between two edges of windows, the mean of all windows that cover it.
+def merge_windows(
+    windows: Sequence[tuple[int, int]],
+    probabilities: ArrayLike,
+    sample_rate: int,
+    labels: Sequence[str],
+    merging: str = "mean",
+) -> list[Segment]:
+    """Return the timeline: a segment for each stretch between two edges of windows.
 
     Arguments
     ---------
     windows : list of (int, int)
-        In samples, sorted. Where no window lies, for instance because there was silence, the timeline has a gap.
+        In samples, as ``place_windows`` gives them. Where no window lies, for instance because there was silence, the
+        timeline has a gap.
     probabilities : array (windows, C)
         Of each window.
     sample_rate : int
         In Hz.
     labels : sequence of str
         The C class names.
+    merging : str
+        As in ``WindowRule``.
 
     Returns
     -------
@@ -85,17 +212,8 @@ def merge_windows(windows, probabilities, sample_rate, labels):
     >>> [(segment.start, segment.end, segment.abnormal) for segment in segments]
     [(0.0, 4.0, 0.0), (4.0, 8.0, 0.25), (8.0, 12.0, 0.5)]
     """
-    edges = sorted({edge for window in windows for edge in window})
-    segments, first = [], 0
-    for begin, end in pairwise(edges):
-        while windows[first][1] <= begin:
-            first += 1
-        covering, index = [], first
-        while index < len(windows) and windows[index][0] < end:
-            if windows[index][1] >= end:
-                covering.append(probabilities[index])
-            index += 1
-        if covering:
-            mean = [sum(column) / len(covering) for column in zip(*covering, strict=True)]
-            segments.append(make_segment(begin / sample_rate, end / sample_rate, labels, mean))
-    return segments
+    stretches, merged = merge_probabilities(windows, probabilities, merging)
+    return [
+        make_segment(begin / sample_rate, end / sample_rate, labels, row)
+        for (begin, end), row in zip(stretches.tolist(), merged.tolist(), strict=True)
+    ]

@@ -248,3 +248,28 @@ def test_numbers_out_of_range_are_refused_once(run, data, model_folder, argument
     write(data / "a.wav")
     code, out, err = run("classify", data, "-m", model_folder, *arguments)
     assert code == 2 and out == "" and "recordings failed" not in err
+
+
+# ---- windows and events ----
+
+
+def test_windows_may_be_shorter_than_the_input(run, data, model_folder):
+    recording = data / f"{NAME}.wav"
+    code, output, _ = run(
+        "classify", recording, "-m", model_folder, "--format", "csv", "--window", 2, "--merging", "max"
+    )
+    rows = list(csv.DictReader(io.StringIO(output)))
+    # 5 s in windows of 2 s every 1 s: the default hop of 4 s would leave gaps.
+    assert code == 0 and [float(row["end"]) for row in rows] == [1, 2, 3, 4, 5]
+    code, _, errors = run("classify", recording, "-m", model_folder, "--window", 9)
+    assert code == 2 and "window=9" in errors
+
+
+def test_a_table_lists_the_events_where_the_model_has_thresholds(run, data, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config["timeline"] = {"window": 4.0, "hop": 1.0, "thresholds": {"crackle": 0.0, "wheeze": 1.0}}
+    (folder / "config.json").write_text(json.dumps(config))
+    _, output, _ = run("classify", data / f"{NAME}.wav", "-m", folder)
+    assert "crackle, P at least 0: 0.00 to 5.00 s" in output and "wheeze, P at least 1: nowhere" in output
+    assert "P at least" not in run("classify", data / f"{NAME}.wav", "-m", folder, "--hop", 2)[1]

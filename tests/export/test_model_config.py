@@ -76,6 +76,18 @@ WRONG = {
     "data an object": ({"data": {}}, "data"),
     "experiment with a line break": ({"experiment": "a\nb"}, "experiment"),
     "commit a number": ({"commit": 5}, "commit"),
+    "timeline a list": ({"timeline": [2.0, 0.5]}, "timeline"),
+    "timeline without a hop": ({"timeline": {"window": 2.0}}, "timeline.hop"),
+    "a window longer than the input": ({"timeline": {"window": 9.0, "hop": 1.0}}, "'timeline'"),
+    "a window too short": ({"timeline": {"window": 0.1, "hop": 0.1}}, "timeline.window"),
+    "a hop that leaves gaps": ({"timeline": {"window": 2.0, "hop": 3.0}}, "timeline.hop"),
+    "a merging unknown": ({"timeline": {"window": 2.0, "hop": 1.0, "merging": "mode"}}, "timeline.merging"),
+    "a threshold of a finding unknown": (
+        {"timeline": {"window": 2.0, "hop": 1.0, "thresholds": {"label": 0.5}}}, "timeline.thresholds.label"
+    ),
+    "a threshold above 1": (
+        {"timeline": {"window": 2.0, "hop": 1.0, "thresholds": {"wheeze": 1.5}}}, "timeline.thresholds.wheeze"
+    ),
 }  # fmt: skip
 
 
