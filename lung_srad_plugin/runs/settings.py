@@ -163,6 +163,7 @@ class Settings(BaseModel):
     stop_gradient: Annotated[str, _one_of(STOP_GRADIENTS)]
     contrastive_loss: Built
     class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
+    prior_correction: Switch = False
     teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")] = None
     teacher_missing: Annotated[str, _one_of(MISSING)] = "refuse"
     distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0

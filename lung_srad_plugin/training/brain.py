@@ -29,7 +29,8 @@ class LungSoundBrain(sb.Brain):
     ``mel_augment``. ``hparams`` holds ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis'
     contrastive loss; an axis of weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``,
     ``labels``, ``class_weights`` (C), ``distillation_weight``, ``seed``, ``training_version``, ``select_by``,
-    ``min_sensitivity``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``.
+    ``min_sensitivity``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``;
+    those of training may have ``teacher`` (E,), and ``log_share`` (C,), which is added to the outputs in the loss.
 
     Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
     takes the steps that an uninterrupted one takes.
@@ -81,7 +82,10 @@ class LungSoundBrain(sb.Brain):
         """Return the cross-entropy, in training plus the contrastive loss of each axis times its weight."""
         output, plans = predictions
         targets = batch.target
-        total = nll_loss(output.log_probs, targets, weight=self.hparams.class_weights.to(self.device))
+        log_probs = output.log_probs
+        if stage is sb.Stage.TRAIN and hasattr(batch, "log_share"):
+            log_probs = (log_probs + batch.log_share.data).log_softmax(dim=1)
+        total = nll_loss(log_probs, targets, weight=self.hparams.class_weights.to(self.device))
         losses = {"cross_entropy": total}
         for (axis, alpha), plan, projected in zip(self.alphas.items(), plans, output.projected, strict=bool(plans)):
             loss = self.hparams.contrastive_loss(output.pooled, projected, plan.lam, plan.index, targets)

@@ -21,6 +21,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
+from lung_srad_plugin.nn.prior_correction import log_shares
 from lung_srad_plugin.training.data_sets import DataSetDraws, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
 
@@ -79,12 +80,19 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     run_on_main(fill_cache, hparams["feature_cache"], rows)
     label_encoder = make_label_encoder(hparams["labels"])
     make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
+    shares = None
+    if hparams["prior_correction"]:
+        columns = ([row.get(key) for row in rows["train"]] for key in ("label", "dataset"))
+        shares = log_shares(*columns, hparams["labels"])
     counts = class_counts(rows["train"], hparams["labels"], draws)
     return RunData(
         split=split,
         manifests=manifests,
         rows=rows,
-        datasets={"train": make(rows["train"], teacher=teacher), **{part: make(rows[part]) for part in PARTS[1:]}},
+        datasets={
+            "train": make(rows["train"], teacher=teacher, shares=shares),
+            **{part: make(rows[part]) for part in PARTS[1:]},
+        },
         class_weights=class_weights(counts, hparams["class_weighting"]),
         draws=draws,
     )
@@ -153,6 +161,7 @@ def make_dataset(
     feature_cache: FeatureCache,
     label_encoder: CategoricalEncoder,
     teacher: TeacherTable | None = None,
+    shares: dict[str | None, torch.Tensor] | None = None,
 ) -> DynamicItemDataset:
     """Return a ``DynamicItemDataset`` with ``id``, ``feats`` (T, F) and ``target`` (an index) of each cycle.
 
@@ -166,6 +175,8 @@ def make_dataset(
         Gives the index of a label.
     teacher : TeacherTable, optional
         Adds ``teacher`` (E,), its embedding of each cycle.
+    shares : dict of torch.Tensor, optional
+        Adds ``log_share`` (C,), that of each cycle's data set, as ``log_shares`` returns them.
     """
 
     @takes("wav", "start", "stop")
@@ -178,13 +189,23 @@ def make_dataset(
     def target(label):
         return label_encoder.encode_label(label, allow_unk=False)
 
-    data = {row["ID"]: {key: row[key] for key in ("wav", "start", "stop", "label")} for row in rows}
-    if teacher is None:
-        return DynamicItemDataset(data, [features, target], ["id", "feats", "target"])
-
     @takes("wav", "start", "stop")
     @provides("teacher")
     def embedding(wav, start, stop):
         return teacher({"wav": wav, "start": start, "stop": stop})
 
-    return DynamicItemDataset(data, [features, target, embedding], ["id", "feats", "target", "teacher"])
+    @takes("dataset")
+    @provides("log_share")
+    def log_share(dataset):
+        return shares[dataset]
+
+    items, outputs = [features, target], ["id", "feats", "target"]
+    if teacher is not None:
+        items.append(embedding)
+        outputs.append("teacher")
+    if shares is not None:
+        items.append(log_share)
+        outputs.append("log_share")
+    keys = ("wav", "start", "stop", "label")
+    data = {row["ID"]: {key: row[key] for key in keys} | {"dataset": row.get("dataset")} for row in rows}
+    return DynamicItemDataset(data, items, outputs)

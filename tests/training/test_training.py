@@ -16,7 +16,7 @@ import yaml
 from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS, RECIPE, toy_arguments, write_toy_data
 
-from lung_srad_plugin import CLASSES, DASSEncoder, LungSRADError, read_manifest
+from lung_srad_plugin import CLASSES, DASSEncoder, LungSRADError, read_manifest, write_manifest
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.training.recipe import main, train
@@ -186,6 +186,23 @@ def test_distillation_joins_the_loss_and_resumes(data, tmp_path):
     (checkpoint,) = (path for path in (tmp_path / "whole" / "save").iterdir() if _epoch(path) == 3)
     assert torch.load(checkpoint / "distillation_head.ckpt", weights_only=True)["linear.weight"].shape == (4, 16)
     assert train(toy_arguments(data, tmp_path / "whole", **teacher))["selected"]["last"]["epoch"] == 3
+
+
+def test_prior_correction_changes_the_loss_of_training_alone(data, tmp_path):
+    rows = read_manifest(data / "train.csv", data_root=data)
+    normal = [row for row in rows if row["label"] == "normal"]
+    write_manifest(tmp_path / "train.csv", [row for row in rows if row not in normal[2:]])
+    off = {"alpha_time": 0.0, "alpha_frequency": 0.0, "train_csv": tmp_path / "train.csv"}
+    histories = {}
+    for corrected in (False, True):
+        folder = tmp_path / str(corrected)
+        train(toy_arguments(data, folder, number_of_epochs=1, prior_correction=corrected, lr=1e-12, **off))
+        histories[corrected] = json.loads((folder / "results.json").read_text(encoding="utf-8"))["history"][0]
+    # With a rate of 0 the weights are those of the start: the same answers, another loss of training.
+    assert histories[True]["valid"] == histories[False]["valid"]
+    assert histories[True]["train"]["cross_entropy"] != pytest.approx(
+        histories[False]["train"]["cross_entropy"], rel=1e-3
+    )
 
 
 def test_a_teacher_without_the_training_cycles_is_refused(data, tmp_path, capsys):
