@@ -56,6 +56,8 @@ setup(
         "onnx": ["onnx", "onnxscript", "onnxruntime"],
         # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
         "bench": ["transformers", "scikit-learn"],
+        # Maps of where a decision comes from, by integrated gradients and occlusion.
+        "explain": ["captum"],
         "test": [
             "pytest",
             "pytest-xdist",
@@ -63,6 +65,7 @@ setup(
             "ruff",
             "import-linter",
             "mypy",
+            "captum",
             "torchmetrics",
             "pandas",
             "onnx",
