@@ -12,8 +12,10 @@ from lung_srad_plugin.datasets.manifests.reading import REQUIRED, read_manifest
 from lung_srad_plugin.datasets.manifests.validating import (
     ManifestsSummary,
     ManifestSummary,
+    PartsSummary,
     validate_manifest,
     validate_manifests,
+    validate_parts,
 )
 from lung_srad_plugin.datasets.manifests.writing import format_manifest, write_manifest
 
@@ -21,11 +23,13 @@ __all__ = [
     "REQUIRED",
     "ManifestSummary",
     "ManifestsSummary",
+    "PartsSummary",
     "cut_manifest",
     "format_manifest",
     "join_manifests",
     "read_manifest",
     "validate_manifest",
     "validate_manifests",
+    "validate_parts",
     "write_manifest",
 ]

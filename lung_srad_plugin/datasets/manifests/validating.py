@@ -1,6 +1,6 @@
 """Validating manifests: labels, audio files, and what train, valid and test have in common."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,25 @@ class ManifestsSummary:
     train: ManifestSummary
     valid: ManifestSummary
     test: ManifestSummary
+    shared_patients: dict[str, tuple[str, ...]]
+    valid_is_test: bool
+
+
+@dataclass(frozen=True)
+class PartsSummary:
+    """What the manifests of a training run hold together, where it may have several test sets.
+
+    Arguments
+    ---------
+    parts : dict of ManifestSummary
+        ``train``, ``valid`` and the test sets, by name.
+    shared_patients : dict
+        As in ``ManifestsSummary``, for train and valid, and for each of them and each test set.
+    valid_is_test : bool
+        Whether valid and a test set have cycles in common.
+    """
+
+    parts: dict[str, ManifestSummary]
     shared_patients: dict[str, tuple[str, ...]]
     valid_is_test: bool
 
@@ -146,20 +165,50 @@ def validate_manifests(
     >>> summary.shared_patients["train_test"]
     ('101',)
     """
+    found = validate_parts(train, valid, {"test": test}, labels, data_root, check_files)
+    return ManifestsSummary(**found.parts, shared_patients=found.shared_patients, valid_is_test=found.valid_is_test)
+
+
+def validate_parts(
+    train: str | Path,
+    valid: str | Path,
+    tests: Mapping[str, str | Path],
+    labels: Sequence[str],
+    data_root: str | Path | None = None,
+    check_files: bool = True,
+) -> PartsSummary:
+    """Check the manifests of a training run as ``validate_manifests`` does, where it may have several test sets.
+
+    Test sets may have cycles in common, since each is evaluated by itself.
+
+    Arguments
+    ---------
+    tests : Mapping
+        The manifest of each test set by its name.
+    train, valid, labels, data_root, check_files
+        As in ``validate_manifests``.
+
+    Raises
+    ------
+    LungSRADError
+        As ``validate_manifests``.
+    """
+    paths = {"train": train, "valid": valid, **tests}
     summaries, numbered, problems = {}, {}, []
-    for name, path in (("train", train), ("valid", valid), ("test", test)):
+    for name, path in paths.items():
         summaries[name], numbered[name], found = _validate(path, labels, data_root, check_files)
         problems += found
-    for name, path in (("valid", valid), ("test", test)):
-        problems += _common_cycles(train, numbered["train"], path, numbered[name])
-    raise_problems(problems, f"{train}, {valid}, {test}", limit=SHOWN)
-    test_cycles = set(map(_stretch, summaries["test"].rows))
+    for name in ("valid", *tests):
+        problems += _common_cycles(train, numbered["train"], paths[name], numbered[name])
+    raise_problems(problems, ", ".join(map(str, paths.values())), limit=SHOWN)
+    test_cycles = {_stretch(row) for name in tests for row in summaries[name].rows}
+    pairs = [("train", "valid"), *((part, name) for part in ("train", "valid") for name in tests)]
     shared = {
         f"{one}_{other}": tuple(sorted({*(summaries[one].patients or ())} & {*(summaries[other].patients or ())}))
-        for one, other in (("train", "valid"), ("train", "test"), ("valid", "test"))
+        for one, other in pairs
     }
-    return ManifestsSummary(
-        **summaries,
+    return PartsSummary(
+        summaries,
         shared_patients=shared,
         valid_is_test=any(_stretch(row) in test_cycles for row in summaries["valid"].rows),
     )
