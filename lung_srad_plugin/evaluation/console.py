@@ -29,6 +29,12 @@ def _print_one(report):
         if name in evaluation["measures"]:
             value = format_interval(evaluation["measures"][name], definition["unit"])
             print(f"  {definition['title']:<34}{value}{' ' + definition['unit'] if definition['unit'] else ''}")
+    for group in evaluation["groups"].get("dataset", ()):
+        print(f"data set {group['name']}: {group['cycles']} cycles of {group['patients']} patients")
+        for name in (*headline_of(report), *(f"auroc_{finding}" for finding in report["curves"])):
+            definition = report["definitions"][name]
+            value = format_interval(group["measures"][name], definition["unit"])
+            print(f"  {definition['title']:<34}{value}{' ' + definition['unit'] if definition['unit'] else ''}")
 
 
 def _print_seeds(report):

@@ -18,6 +18,7 @@ SHORT = {
     "score_any_abnormal": "2-class Score",
 }
 TITLES = {
+    "dataset": "Data set",
     "device": "Device",
     "location": "Site on the chest",
     "age": "Age",
@@ -102,6 +103,7 @@ def _context(report):
         **shared_context(report, evaluation["measures"]),
         "evaluation": evaluation,
         "titles": TITLES,
+        "detected": [name for name in report["curves"] if f"auroc_{name}" in evaluation["measures"]],
         "percent_of": lambda part, whole: 100 * part / whole if whole else None,
     }
 

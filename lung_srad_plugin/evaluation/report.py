@@ -20,7 +20,7 @@ from lung_srad_plugin.metrics.table_metrics import compute_class_metrics, descri
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 # Columns that split the cycles into groups where they are there and not blank.
-GROUPS = (*GROUPED_BY, "mode", "filter", "original_label", "fold")
+GROUPS = ("dataset", *GROUPED_BY, "mode", "filter", "original_label", "fold")
 
 # Columns that say something of patients, and nothing where these are invented.
 OF_PATIENTS = ("age", "sex", "diagnosis")
@@ -108,12 +108,17 @@ def build_report(
 
 
 def group_columns(source: Source) -> list[str]:
-    """Return the columns that split the cycles into groups: those that are there, not blank, and not invented."""
+    """Return the columns that split the cycles into groups: those that are there, not blank, and not invented.
+
+    The data set is among them where there are several.
+    """
     metadata = source.selections[0].table.metadata
     return [
         name
         for name in GROUPS
-        if any(value.strip() for value in metadata.get(name, ())) and not (source.synthetic and name in OF_PATIENTS)
+        if any(value.strip() for value in metadata.get(name, ()))
+        and not (source.synthetic and name in OF_PATIENTS)
+        and not (name == "dataset" and len(set(metadata[name])) < 2)
     ]
 
 

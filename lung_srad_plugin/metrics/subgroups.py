@@ -9,7 +9,7 @@ import numpy as np
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.metrics.bootstrap import Bootstrap, Interval
 from lung_srad_plugin.metrics.predictions import PredictionTable
-from lung_srad_plugin.metrics.table_metrics import metrics_with_intervals
+from lung_srad_plugin.metrics.table_metrics import compute_metrics, metrics_with_intervals
 
 UNKNOWN = "unknown"
 
@@ -39,6 +39,29 @@ class Subgroup:
     patients: int
     support: dict[str, int]
     metrics: dict[str, Interval]
+
+
+def metrics_by(table: PredictionTable, by: str) -> dict[str, tuple[PredictionTable, dict[str, float]]]:
+    """Return the cycles of each group that shares a value of a column, and their metrics without intervals.
+
+    Arguments
+    ---------
+    table : PredictionTable
+    by : str
+        As in ``subgroups``.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.metrics.predictions import make_table
+    >>> metadata = {"dataset": ["one", "one", "two"]}
+    >>> table = make_table("abc", ["no", "yes", "no"], [[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], ("no", "yes"), metadata)
+    >>> {name: (len(part), values["specificity"]) for name, (part, values) in metrics_by(table, "dataset").items()}
+    {'one': (2, 100.0), 'two': (1, 100.0)}
+    """
+    names, order = _group_names(table, by)
+    of_cycle = np.array(names)
+    parts = {name: table.rows(of_cycle == name) for name in order}
+    return {name: (part, compute_metrics(part)) for name, part in parts.items()}
 
 
 def subgroups(table: PredictionTable, by: str, bootstrap: Bootstrap | None = None) -> list[Subgroup]:

@@ -36,14 +36,26 @@ class Scores(_Record):
     confusion: list[list[int]]
 
 
+class DataSetMetrics(_Record):
+    """The metrics of one data set among the test cycles by name, None where undefined, and its cycles by class."""
+
+    cycles: int
+    support: dict[str, int]
+    metrics: dict[str, float | None]
+
+
 class SelectedScores(Scores):
-    """Test scores of a selected epoch, and what was fitted on validation cycles for it."""
+    """Test scores of a selected epoch, and what was fitted on validation cycles for it.
+
+    ``data_sets`` has the metrics of each data set, where the test cycles are of several.
+    """
 
     epoch: int
     train: Scores | None = None
     calibration: dict[str, Any] | None = None
     operating_points: list[dict[str, Any]] | None = None
     intervals: dict[str, Any] | None = None
+    data_sets: dict[str, DataSetMetrics] | None = None
 
 
 class Protocol(_Record):
@@ -58,6 +70,7 @@ class Protocol(_Record):
     selection: dict[str, str]
     select_by: str = "score"
     min_sensitivity: float | None = None
+    select_over: str = "cycles"
 
 
 class Training(_Record):

@@ -1,6 +1,7 @@
 """Scores, table, pictures and predictions of a run, each with the rule that selected its epoch."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, tra
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import write_predictions
+from lung_srad_plugin.metrics.subgroups import metrics_by
 from lung_srad_plugin.reporting.figures import plot_confusion, plot_history, save_figure
 from lung_srad_plugin.runs.record import RunResults, Scores
 from lung_srad_plugin.runs.run_folder import RunFolder
@@ -42,6 +44,30 @@ def score_predictions(predictions: Any, labels: Sequence[str]) -> Scores:
             "confusion": confusion.tolist(),
         }
     )
+
+
+def score_data_sets(table: PredictionTable) -> dict[str, dict[str, Any]] | None:
+    """Return the metrics of each data set in a table of predictions, as results hold them; None where it is one.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.metrics.predictions import make_table
+    >>> metadata = {"dataset": ["one", "two"]}
+    >>> table = make_table("ab", ["no", "yes"], [[0.9, 0.1], [0.2, 0.8]], ("no", "yes"), metadata)
+    >>> found = score_data_sets(table)["two"]
+    >>> found["support"], found["metrics"]["sensitivity_strict_class"], found["metrics"]["specificity"]
+    ({'no': 0, 'yes': 1}, 100.0, None)
+    """
+    if len(set(table.metadata.get("dataset", ()))) < 2:
+        return None
+    return {
+        name: {
+            "cycles": len(part),
+            "support": {label: int((part.targets == index).sum()) for index, label in enumerate(part.labels)},
+            "metrics": {metric: None if math.isnan(value) else value for metric, value in values.items()},
+        }
+        for name, (part, values) in metrics_by(table, "dataset").items()
+    }
 
 
 def write_results(results: RunResults, run: RunFolder) -> Table:
@@ -92,7 +118,13 @@ def results_table(results: RunResults) -> Table:
         recalls = [scores.recall[label] for label in results.labels]
         numbers = (strict.specificity, strict.sensitivity, strict.score, scores.any_abnormal.score, *recalls)
         table.add_row(rule, str(scores.epoch), *(f"{value:.2f}" for value in numbers))
+        for name, found in (scores.data_sets or {}).items():
+            values = [found.metrics.get(metric) for metric in (*_METRICS, *(f"recall_{one}" for one in results.labels))]
+            table.add_row(Text(f"  {printable(name)}"), "", *("-" if one is None else f"{one:.2f}" for one in values))
     return table
+
+
+_METRICS = ("specificity", "sensitivity_strict_class", "score_strict_class", "score_any_abnormal")
 
 
 def _caption_lines(results):
@@ -101,6 +133,12 @@ def _caption_lines(results):
         yield f"{TRAINED_ON_SYNTHETIC}."
     for rule, text in results.protocol.selection.items():
         yield f"{rule}: {text}"
+    epoch = results.selected["valid"].epoch
+    stats = next((entry["valid"] for entry in results.history if entry["epoch"] == epoch), {})
+    for name, found in stats.get("data_sets", {}).items():
+        values = {"Sp": found["specificity"], "Se": found["sensitivity"], "Score": found["score"]}
+        text = ", ".join(f"{key} {'-' if value is None else f'{value:.2f}'}" for key, value in values.items())
+        yield f"validation cycles of {printable(name)}, epoch {epoch}: {text}"
 
 
 def _as_text(table, results):

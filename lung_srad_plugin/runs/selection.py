@@ -15,6 +15,13 @@ METRICS = {"score": "Score", "balanced_accuracy": "balanced accuracy", "auroc": 
 """What ``select_by`` may be, with its name in texts."""
 
 
+SELECTED_BY = (*METRICS, "sensitivity")
+"""What the checkpoint of an epoch keeps of its scores on a part of the data."""
+
+OVER = ("cycles", "datasets")
+"""What ``select_over`` may be: a metric of all cycles of a part, or its mean over the data sets in it."""
+
+
 @dataclass(frozen=True)
 class EpochSelection:
     """How a run selects its best epoch.
@@ -32,6 +39,9 @@ class EpochSelection:
         In percent, of the strict class as in the Score; None for no minimum.
     first : bool
         Whether the first of equal epochs is selected. Version 0.1 selected the last.
+    over : str
+        One of ``OVER``: ``"datasets"`` takes the means over data sets, of the sensitivity too, so that a data set of
+        many cycles does not decide alone.
 
     Example
     -------
@@ -45,6 +55,7 @@ class EpochSelection:
     select_by: str = "score"
     min_sensitivity: float | None = 5.0
     first: bool = True
+    over: str = "cycles"
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> "EpochSelection":
@@ -53,6 +64,7 @@ class EpochSelection:
             settings.get("select_by", "score"),
             settings.get("min_sensitivity"),
             first=settings.get("training_version", 1) >= TRAINING_VERSION,
+            over=settings.get("select_over", "cycles"),
         )
 
     def rank(self, meta: Mapping[str, Any], rule: str) -> tuple:
@@ -70,14 +82,21 @@ class EpochSelection:
         if rule == "last":
             return (1, meta["epoch"], 0)
         return (
-            int(self.reaches_minimum(meta.get(f"{rule}_sensitivity", math.nan))),
-            meta[f"{rule}_{self.select_by}"],
+            int(self.reaches_minimum(meta.get(self._key(rule, "sensitivity"), math.nan))),
+            meta[self._key(rule, self.select_by)],
             -meta["epoch"] if self.first else meta["epoch"],
         )
 
     def applies_to(self, meta: Mapping[str, Any], rule: str) -> bool:
         """Return whether a checkpoint is one of a whole epoch that has what ``rule`` selects by."""
-        return "epoch" in meta and (rule == "last" or f"{rule}_{self.select_by}" in meta)
+        return "epoch" in meta and (rule == "last" or self._key(rule, self.select_by) in meta)
+
+    def _key(self, rule, metric):
+        return f"{rule}_{metric}" + (_OVER_DATA_SETS if self.over == "datasets" else "")
+
+    def sensitivity(self, stats: Mapping[str, Any]) -> float:
+        """Return the sensitivity that must reach the minimum, of what is logged of ``valid`` or ``test``."""
+        return (stats["over_data_sets"] if self.over == "datasets" else stats)["sensitivity"]
 
     def reaches_minimum(self, sensitivity: float) -> bool:
         """Return whether a sensitivity is above the minimum; without a minimum each is."""
@@ -105,7 +124,8 @@ class EpochSelection:
         if rule == "last":
             return "last epoch"
         order = "first" if self.first else "last"
-        text = f"{order} epoch with the best {METRICS[self.select_by]} on the {_PARTS[rule]} cycles"
+        mean = " (mean over data sets)" if self.over == "datasets" else ""
+        text = f"{order} epoch with the best {METRICS[self.select_by]}{mean} on the {_PARTS[rule]} cycles"
         if self.min_sensitivity is not None:
             text += f"{_REACHED if reached else _MISSED} {self.min_sensitivity:g} %"
         if rule == "valid" and valid_is_test:
@@ -113,6 +133,7 @@ class EpochSelection:
         return f"{text} (optimistic: the test set chose it)" if rule == "test" else text
 
 
+_OVER_DATA_SETS = "_over_data_sets"
 _PARTS = {"valid": "validation", "test": "test"}
 _REACHED = " among those with a sensitivity above"
 _MISSED = "; NO epoch had a sensitivity above"
@@ -138,4 +159,6 @@ def metrics_of_part(part: str, stats: Mapping[str, Any]) -> dict[str, float]:
     >>> metrics_of_part("valid", {"score": 60.0, "sensitivity": 40.0, "balanced_accuracy": 50.0, "auroc": 0.8})
     {'valid_score': 60.0, 'valid_balanced_accuracy': 50.0, 'valid_auroc': 0.8, 'valid_sensitivity': 40.0}
     """
-    return {f"{part}_{name}": stats[name] for name in (*METRICS, "sensitivity")}
+    found = {f"{part}_{name}": stats[name] for name in SELECTED_BY}
+    means = stats.get("over_data_sets", {})
+    return found | {f"{part}_{name}{_OVER_DATA_SETS}": value for name, value in means.items() if value is not None}

@@ -19,7 +19,7 @@ from lung_srad_plugin.nn.distillation import MISSING
 from lung_srad_plugin.nn.gaussian import PADDINGS
 from lung_srad_plugin.nn.losses import CLASS_WEIGHTS, NEGATIVES, STOP_GRADIENTS
 from lung_srad_plugin.nn.optimizer import OPTIMIZERS
-from lung_srad_plugin.runs.selection import METRICS, TRAINING_VERSION
+from lung_srad_plugin.runs.selection import METRICS, OVER, TRAINING_VERSION
 from lung_srad_plugin.scan.dispatch import BACKENDS
 from lung_srad_plugin.utils.devices import PRECISIONS
 
@@ -196,6 +196,7 @@ class Settings(BaseModel):
     test_loader_kwargs: LoaderOptions
 
     select_by: Annotated[str, _one_of(METRICS)] = "score"
+    select_over: Annotated[str, _one_of(OVER)] = "cycles"
     min_sensitivity: Annotated[
         float | None, _finite(0, 100, below=True, description="percent from 0 to below 100, or null for no minimum")
     ] = None

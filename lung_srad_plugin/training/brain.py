@@ -39,6 +39,8 @@ class LungSoundBrain(sb.Brain):
     ----------
     draws : DataSetDraws or None
         Which cycles an epoch takes of each data set; None for every cycle once.
+    data_sets : dict
+        For ``valid`` and ``test``, the data set of each cycle by its ID, or None where it is one.
     predictions : Predictions or None
         Of the latest validation or test.
     """
@@ -57,6 +59,7 @@ class LungSoundBrain(sb.Brain):
         self.state = TrainingState(self.hparams.labels)
         self.checkpointer.add_recoverable("state", self.state)
         self.draws = None
+        self.data_sets = {}
         self.test_set = None
         self.predictions = None
         self._batches = []
@@ -167,12 +170,12 @@ class LungSoundBrain(sb.Brain):
             "epoch": epoch,
             "lr": self.lr,
             "train": self.train_stats,
-            "valid": prediction_stats(self.predictions, labels),
+            "valid": prediction_stats(self.predictions, labels, self.data_sets.get("valid")),
         }
         meta = {"epoch": epoch, **metrics_of_part("valid", entry["valid"])}
         rules = ["valid"]
         if self.hparams.report_test_selected:
-            entry["test"] = prediction_stats(self.predict(self.test_set), labels)
+            entry["test"] = prediction_stats(self.predict(self.test_set), labels, self.data_sets.get("test"))
             meta |= metrics_of_part("test", entry["test"])
             rules.append("test")
         self.state.history.append(entry)
@@ -268,10 +271,12 @@ class LungSoundBrain(sb.Brain):
 
 def _flat(stats):
     """Return the numbers of ``stats`` that fit in one line of the log."""
+    scores = {f"{name} score": one["score"] for name, one in stats.get("data_sets", {}).items()}
     return {
         name: value if not isinstance(value, dict) else " ".join(f"{key} {recall:.1f}" for key, recall in value.items())
         for name, value in stats.items()
-    }
+        if name not in ("data_sets", "over_data_sets")
+    } | {name: "undefined" if score is None else score for name, score in scores.items()}
 
 
 @register_checkpoint_hooks

@@ -8,10 +8,24 @@ from typing import Any
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.metrics.subgroups import UNKNOWN
 from lung_srad_plugin.training.sampler import seeded_order
 
 COLUMN = "dataset"
 """The column of a manifest that names the data set of each cycle; ``join-manifests`` writes it."""
+
+
+def data_sets_by_id(rows: Sequence[Mapping[str, Any]]) -> dict[str, str] | None:
+    """Return the data set of each cycle of a manifest by its ID; None where it does not name at least two.
+
+    Example
+    -------
+    >>> data_sets_by_id([{"ID": "1", "dataset": "a"}, {"ID": "2", "dataset": ""}])
+    {'1': 'a', '2': 'unknown'}
+    >>> data_sets_by_id([{"ID": "1", "dataset": "a"}, {"ID": "2", "dataset": "a"}])
+    """
+    found = {row["ID"]: row.get(COLUMN) or UNKNOWN for row in rows}
+    return found if len(set(found.values())) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -163,4 +177,35 @@ def _check_names(weights, there, source):
         raise LungSRADError(
             f"{source}, column {COLUMN!r}: holds {', '.join(map(repr, sorted(there)))}; sampling_weights: "
             f"{'; '.join(parts)}. Give each of them a share above 0"
+        )
+
+
+def check_each_is_scored(rows: Sequence[Mapping[str, Any]], normal: str, source: str) -> None:
+    """Refuse a manifest that cannot select epochs by the mean over its data sets (``select_over: datasets``).
+
+    Arguments
+    ---------
+    rows : sequence of Mapping
+    normal : str
+        The normal class.
+    source : str
+        The manifest, for messages.
+
+    Raises
+    ------
+    LungSRADError
+        Where it does not name at least two data sets, or one of them has only normal cycles or none.
+    """
+    by_id = data_sets_by_id(rows)
+    if by_id is None:
+        raise LungSRADError(
+            f"{source}: select_over: datasets needs the column {COLUMN!r} with at least two data sets; "
+            "`lung-srad join-manifests` writes it, or set select_over to cycles"
+        )
+    found = Counter((by_id[row["ID"]], row["label"] == normal) for row in rows)
+    one_sided = [name for name in sorted(set(by_id.values())) if not (found[name, True] and found[name, False])]
+    if one_sided:
+        raise LungSRADError(
+            f"{source}, column {COLUMN!r}: {', '.join(one_sided)} needs {normal} and other cycles to be scored; add "
+            "them, leave the data set out, or set select_over to cycles"
         )

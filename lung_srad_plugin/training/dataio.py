@@ -22,7 +22,7 @@ from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.nn.prior_correction import log_shares
-from lung_srad_plugin.training.data_sets import DataSetDraws, plan_draws
+from lung_srad_plugin.training.data_sets import DataSetDraws, check_each_is_scored, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
 
 PARTS = ("train", "valid", "test")
@@ -146,6 +146,9 @@ def check_manifests(hparams: dict[str, Any]) -> ManifestsSummary:
         counts = getattr(summary, part).labels
         if counts[normal] in (0, sum(counts.values())):
             raise LungSRADError(f"{path}: needs {normal} and other cycles to be scored; it has {counts}")
+    if hparams["select_over"] == "datasets":
+        for part in ("valid", "test") if hparams["report_test_selected"] else ("valid",):
+            check_each_is_scored(getattr(summary, part).rows, normal, hparams[f"{part}_csv"])
     needed = hparams["batch_size"] * hparams["processes"]
     if len(summary.train.rows) < needed:
         each = f" in each of {hparams['processes']} processes" if hparams["processes"] > 1 else ""

@@ -1,5 +1,6 @@
 """The output of a model for the cycles of one part of the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,11 @@ class Predictions:
     def classes(self) -> np.ndarray:
         """The most probable class of each cycle, (N,)."""
         return self.log_probs.argmax(axis=1)
+
+    def rows(self, selected: Sequence[bool]) -> "Predictions":
+        """Return the predictions of the selected cycles only; ``selected`` is (N,) bool."""
+        kept = np.flatnonzero(selected)
+        return Predictions([self.ids[row] for row in kept], self.targets[kept], self.log_probs[kept])
 
 
 def check_finite(predictions: Predictions, stage: str) -> None:

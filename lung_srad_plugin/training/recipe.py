@@ -24,6 +24,7 @@ from lung_srad_plugin.runs.results import write_results, write_run_predictions
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings, fill_defaults
 from lung_srad_plugin.training.brain import LungSoundBrain
+from lung_srad_plugin.training.data_sets import data_sets_by_id
 from lung_srad_plugin.training.dataio import RunData, prepare_data
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group, run_on_main
 from lung_srad_plugin.training.initial_weights import load_initial_weights
@@ -125,6 +126,7 @@ def fit(hparams: dict[str, Any], data: RunData, command: CommandLine) -> LungSou
         hparams["modules"], hparams["opt_class"], hparams, command.run_opts, checkpointer=hparams["checkpointer"]
     )
     brain.test_set, brain.draws = data.datasets["test"], data.draws
+    brain.data_sets = {part: data_sets_by_id(data.rows[part]) for part in ("valid", "test")}
     brain.fit(
         hparams["epoch_counter"],
         data.datasets["train"],

@@ -8,7 +8,7 @@ from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.table_metrics import score_intervals
 from lung_srad_plugin.metrics.validation_fit import ValidationFit, fit_on_validation, nothing_fitted
 from lung_srad_plugin.runs.record import SelectedScores
-from lung_srad_plugin.runs.results import score_predictions
+from lung_srad_plugin.runs.results import score_data_sets, score_predictions
 from lung_srad_plugin.runs.selection import RULES
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData
@@ -91,6 +91,8 @@ def _evaluate_epoch(brain, data, epoch):
     scores |= _fit(tables["valid"], data.manifests.valid_is_test).to_dict()
     if all(row.get("patient", "").strip() for row in data.rows["test"]):
         scores["intervals"] = score_intervals(tables["test"])
+    if data_sets := score_data_sets(tables["test"]):
+        scores["data_sets"] = data_sets
     return SelectedScores.model_validate(scores), tables
 
 
@@ -104,4 +106,4 @@ def _reaches_minimum(brain, history, epoch, rule):
     if rule == "last":
         return True
     entry = next(entry for entry in history if entry["epoch"] == epoch)
-    return brain.selection.reaches_minimum(entry[rule]["sensitivity"])
+    return brain.selection.reaches_minimum(brain.selection.sensitivity(entry[rule]))

@@ -8,10 +8,12 @@ import numpy as np
 from speechbrain.utils.checkpoints import mark_as_loader, mark_as_saver, register_checkpoint_hooks
 from speechbrain.utils.distributed import if_main_process
 
+from lung_srad_plugin.evaluation.summary import plain
 from lung_srad_plugin.labels import abnormal_probability
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts, per_class_recall, scores_of_confusion
 from lung_srad_plugin.metrics.probabilistic import auroc
 from lung_srad_plugin.metrics.table_metrics import balanced_accuracy
+from lung_srad_plugin.runs.selection import SELECTED_BY
 from lung_srad_plugin.training.distributed import gather_from_processes
 from lung_srad_plugin.training.predictions import Predictions
 
@@ -27,8 +29,18 @@ def epoch_scores(confusion: np.ndarray, labels: Sequence[str]) -> dict[str, Any]
     return {**scores_of_confusion(confusion), "recall": per_class_recall(confusion, labels)}
 
 
-def prediction_stats(predictions: Predictions, labels: Sequence[str]) -> dict[str, Any]:
+def prediction_stats(
+    predictions: Predictions, labels: Sequence[str], data_sets: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return what is logged of validation or test: ``epoch_scores``, the loss, and what else may select the epoch.
+
+    Arguments
+    ---------
+    predictions : Predictions
+    labels : sequence of str
+    data_sets : Mapping, optional
+        The data set of each cycle by its ID: adds ``data_sets``, the same of each of them, None where undefined, and
+        ``over_data_sets``, the means of what may select the epoch.
 
     Example
     -------
@@ -40,12 +52,20 @@ def prediction_stats(predictions: Predictions, labels: Sequence[str]) -> dict[st
     confusion = confusion_counts(predictions.targets, predictions.classes, len(labels))
     log_probs = predictions.log_probs.astype(np.float64)
     abnormal = abnormal_probability(np.exp(log_probs))
-    return {
+    stats = {
         "cross_entropy": float(-log_probs[np.arange(len(log_probs)), predictions.targets].mean()),
         **epoch_scores(confusion, labels),
         "balanced_accuracy": float(balanced_accuracy(confusion)),
         "auroc": float(auroc(predictions.targets > 0, abnormal)),
     }
+    if data_sets is None:
+        return stats
+    of_each = {
+        name: prediction_stats(predictions.rows([data_sets[cycle] == name for cycle in predictions.ids]), labels)
+        for name in sorted(set(data_sets.values()))
+    }
+    means = {name: float(np.mean([one[name] for one in of_each.values()])) for name in SELECTED_BY}
+    return {**stats, "data_sets": plain(of_each), "over_data_sets": plain(means)}
 
 
 @register_checkpoint_hooks

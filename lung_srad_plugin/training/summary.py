@@ -29,6 +29,7 @@ def describe_protocol(
         },
         select_by=selection.select_by,
         min_sensitivity=selection.min_sensitivity,
+        select_over=selection.over,
     )
 
 

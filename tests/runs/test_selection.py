@@ -2,7 +2,7 @@
 
 import pytest
 
-from lung_srad_plugin.runs.selection import METRICS, RULES, EpochSelection
+from lung_srad_plugin.runs.selection import METRICS, RULES, EpochSelection, metrics_of_part
 
 
 def metas(*epochs):
@@ -68,6 +68,26 @@ def test_texts_say_where_the_test_set_chose():
     assert "the test set chose this epoch" in EpochSelection().text("valid", valid_is_test=True)
 
 
+def test_the_mean_over_data_sets_selects_where_it_is_asked_for():
+    """The second epoch is better on most cycles, the first on both data sets alike."""
+    stats = [
+        {"score": 60.0, "sensitivity": 50.0, "over_data_sets": {"score": 58.0, "sensitivity": 30.0}},
+        {"score": 70.0, "sensitivity": 4.0, "over_data_sets": {"score": 55.0, "sensitivity": 40.0}},
+        {"score": 65.0, "sensitivity": 50.0, "over_data_sets": {"score": 59.0, "sensitivity": 3.0}},
+    ]
+    rest = dict.fromkeys(METRICS, 0.0)
+    epochs = [
+        {"epoch": epoch, **metrics_of_part("valid", {**rest, **entry})} for epoch, entry in enumerate(stats, start=1)
+    ]
+    over = EpochSelection(over="datasets")
+    assert selected(EpochSelection(), epochs) == 3
+    assert selected(over, epochs) == 1
+    assert [over.reaches_minimum(over.sensitivity(entry)) for entry in stats] == [True, True, False]
+    assert "Score (mean over data sets) on the validation cycles" in over.text("valid")
+    assert not over.applies_to({"epoch": 1, "valid_score": 60.0, "valid_sensitivity": 50.0}, "valid")
+
+
 def test_selection_of_settings():
     settings = {"select_by": "auroc", "min_sensitivity": None, "training_version": 2}
     assert EpochSelection.of_settings(settings) == EpochSelection("auroc", None)
+    assert EpochSelection.of_settings({**settings, "select_over": "datasets"}).over == "datasets"

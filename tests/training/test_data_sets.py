@@ -8,10 +8,11 @@ import torch
 from speechbrain.dataio.sampler import DistributedSamplerWrapper
 from toy import toy_arguments, write_toy_data
 
-from lung_srad_plugin import LungSRADError, read_manifest, write_manifest
+from lung_srad_plugin import LungSRADError, read_manifest, read_predictions, write_manifest
+from lung_srad_plugin.metrics.table_metrics import compute_metrics
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.training.brain import LungSoundBrain
-from lung_srad_plugin.training.data_sets import plan_draws
+from lung_srad_plugin.training.data_sets import check_each_is_scored, plan_draws
 from lung_srad_plugin.training.recipe import train
 from lung_srad_plugin.training.sampler import EpochSampler
 
@@ -96,11 +97,13 @@ def test_shares_that_do_not_fit_the_manifest_are_refused(rows, weights, message)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Toy data: train has 18 cycles of ``a`` and 6 of ``b``."""
+    """Toy data: train has 18 cycles of ``a`` and 6 of ``b``; in valid and test both have every class."""
     folder = write_toy_data(tmp_path_factory.mktemp("data"))
     for part in ("train", "valid", "test"):
         rows = read_manifest(folder / f"{part}.csv", "{data_root}")
-        write_manifest(folder / f"{part}.csv", [{**row, "dataset": "ab"[int(i > 17)]} for i, row in enumerate(rows)])
+        of_b = [index > 17 if part == "train" else index // 4 % 2 for index in range(len(rows))]
+        named = [{**row, "dataset": "ab"[int(is_b)]} for row, is_b in zip(rows, of_b, strict=True)]
+        write_manifest(folder / f"{part}.csv", named)
     return folder
 
 
@@ -111,7 +114,7 @@ class Killed(Exception):
 def test_a_run_draws_by_its_shares_and_resumes_exactly(data, tmp_path, monkeypatch):
     changes = {
         **{"sampling_weights": "{a: 1, b: 2}", "class_weighting": "inverse", "alpha_time": 0, "alpha_frequency": 0},
-        **{"grad_accumulation_factor": 2, "number_of_epochs": 2, "report_train": True},
+        **{"grad_accumulation_factor": 2, "number_of_epochs": 2, "report_train": True, "select_over": "datasets"},
     }
     whole = train(toy_arguments(data, tmp_path / "whole", **changes))
     expected = {"a": {"cycles": 18, "drawn": 8}, "b": {"cycles": 6, "drawn": 16}}
@@ -138,6 +141,56 @@ def test_a_run_draws_by_its_shares_and_resumes_exactly(data, tmp_path, monkeypat
     assert histories[0] == histories[1]
     with pytest.raises(LungSRADError, match="sampling_weights"):
         train(toy_arguments(data, tmp_path / "parts", **changes | {"sampling_weights": "{a: 1, b: 1}"}))
+    check_results_of_each_data_set(tmp_path / "whole")
+
+
+def check_results_of_each_data_set(run):
+    """Everything that a run says of its data sets, against the predictions that it left."""
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    assert results["protocol"]["select_over"] == "datasets"
+    assert "(mean over data sets)" in results["protocol"]["selection"]["valid"]
+    means = []
+    for entry in results["history"]:
+        of_each = entry["valid"]["data_sets"]
+        assert list(of_each) == ["a", "b"]
+        for name in ("score", "sensitivity", "auroc"):
+            expected = sum(one[name] for one in of_each.values()) / 2
+            assert entry["valid"]["over_data_sets"][name] == pytest.approx(expected)
+        over = entry["valid"]["over_data_sets"]
+        means.append((over["sensitivity"] > 5, over["score"], -entry["epoch"]))
+    assert results["selected"]["valid"]["epoch"] == -max(means)[2]
+
+    table = read_predictions(run / "predictions_test_valid.csv")
+    found = results["selected"]["valid"]["data_sets"]
+    assert {name: one["cycles"] for name, one in found.items()} == {"a": 8, "b": 4}
+    report = json.loads((run / "report" / "report.json").read_text(encoding="utf-8"))
+    for group in report["evaluation"]["groups"]["dataset"]:
+        part = table.rows([name == group["name"] for name in table.column("dataset")])
+        for metric, value in compute_metrics(part).items():
+            assert found[group["name"]]["metrics"][metric] == pytest.approx(value)
+            assert group["measures"][metric]["value"] == pytest.approx(value)
+    text = (run / "results.txt").read_text(encoding="utf-8")
+    assert f"{found['b']['metrics']['score_strict_class']:.2f}" in text
+    assert "validation cycles of b" in text
+    assert "valid b score" in (run / "train_log.txt").read_text(encoding="utf-8")
+    for name in ("report.md", "report.html"):
+        assert "AUROC wheeze" in (run / "report" / name).read_text(encoding="utf-8").split("Data set")[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"ID": "1", "label": "normal"}], "needs the column 'dataset'"),
+        ([{"ID": str(i), "label": "n" * i, "dataset": "a"} for i in range(3)], "at least two data sets"),
+        (
+            [{"ID": f"{label}{name}", "label": label, "dataset": name} for label, name in ("na", "wa", "nb", "wc")],
+            r"valid\.csv, column 'dataset': b, c needs n and other cycles",
+        ),
+    ],
+)
+def test_selection_over_data_sets_needs_cycles_of_each(rows, message):
+    with pytest.raises(LungSRADError, match=message):
+        check_each_is_scored(rows, "n", "valid.csv")
 
 
 def test_unknown_names_are_refused_before_features_are_computed(data, tmp_path):
