@@ -160,54 +160,95 @@ class FeatureCache:
     def _entry(self, wav, start, stop):
         if self.folder is None:
             return None
-        wav = Path(wav)
-        try:
-            stat = wav.stat()
-        except FileNotFoundError:
-            raise LungSRADError(
-                f"{wav}: no such recording; check the data folder that the manifest is read with"
-            ) from None
         settings = {
             "layout": LAYOUT,
             "front_end": repr(self.compute_features),
-            "recording": [str(wav.resolve()), stat.st_size, stat.st_mtime_ns],
+            "recording": identify_recording(wav),
             "cycle": [float(start), float(stop)],
         }
-        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        return self.folder / key[:2] / f"{key}.npy"
+        return cache_entry(self.folder, settings)
 
     def _read(self, entry):
-        """Return the features (T, F) of a file and None, or None and what is wrong with it: nothing if it is absent."""
-        if entry is None:
-            return None, None
-        try:
-            content = entry.read_bytes()
-        except FileNotFoundError:
-            return None, None
-        except OSError as error:
-            raise LungSRADError(
-                f"{entry}: cached features cannot be read ({error.strerror}); check the cache folder, or choose another"
-            ) from error
-        return decode_features(content, entry.stem, self.compute_features.shape)
+        return read_entry(entry, self.compute_features.shape)
 
     def _keep(self, entry, features):
-        """Write under another name first, so that a kill or a full disk leaves no half file to be read later."""
-        if entry is None:
-            return
-        partial = None
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(dir=entry.parent, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(encode_features(features, entry.stem))
-            Path(partial).replace(entry)
-        except OSError as error:
-            if partial is not None:
-                Path(partial).unlink(missing_ok=True)
-            raise LungSRADError(
-                f"{entry.parent}: cannot keep features here ({error.strerror}); free some space, choose another cache "
-                "folder, or set it to null to compute features anew each time"
-            ) from error
+        keep_entry(entry, features)
+
+
+def identify_recording(wav: str | Path) -> list:
+    """Return what tells a recording from another, and from itself once it is changed: path, size and date.
+
+    Raises
+    ------
+    LungSRADError
+        Where there is no such file.
+    """
+    wav = Path(wav)
+    try:
+        stat = wav.stat()
+    except FileNotFoundError:
+        raise LungSRADError(f"{wav}: no such recording; check the data folder that the manifest is read with") from None
+    return [str(wav.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def cache_entry(folder: Path, settings: Mapping[str, Any]) -> Path:
+    """Return the file for what depends on these settings, which JSON can hold: its name is their hash."""
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return folder / key[:2] / f"{key}.npy"
+
+
+def read_entry(entry: Path | None, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
+    """Return the values of a cache file and None, or None and what is wrong with it: nothing if it is absent.
+
+    Arguments
+    ---------
+    entry : Path or None
+        As of ``cache_entry``; None where nothing is kept.
+    shape : tuple of int
+        What the file must hold.
+
+    Raises
+    ------
+    LungSRADError
+        Where the file is there and cannot be read.
+    """
+    if entry is None:
+        return None, None
+    try:
+        content = entry.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise LungSRADError(
+            f"{entry}: cached features cannot be read ({error.strerror}); check the cache folder, or choose another"
+        ) from error
+    return decode_features(content, entry.stem, shape)
+
+
+def keep_entry(entry: Path | None, features: np.ndarray) -> None:
+    """Write a cache file, under another name first: a kill or a full disk leaves no half file to be read later.
+
+    Raises
+    ------
+    LungSRADError
+        Where it cannot be written.
+    """
+    if entry is None:
+        return
+    partial = None
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=entry.parent, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(encode_features(features, entry.stem))
+        Path(partial).replace(entry)
+    except OSError as error:
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
+        raise LungSRADError(
+            f"{entry.parent}: cannot keep features here ({error.strerror}); free some space, choose another cache "
+            "folder, or set it to null to compute features anew each time"
+        ) from error
 
 
 def encode_features(features: np.ndarray, key: str) -> bytes:
@@ -225,7 +266,7 @@ def encode_features(features: np.ndarray, key: str) -> bytes:
     return content + zlib.crc32(content, zlib.crc32(key.encode())).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def decode_features(content: bytes, key: str, shape: tuple[int, int]) -> tuple[np.ndarray | None, str | None]:
+def decode_features(content: bytes, key: str, shape: tuple[int, ...]) -> tuple[np.ndarray | None, str | None]:
     """Return the array in the bytes of a cache file, or say why it is not to be used.
 
     Arguments
@@ -235,7 +276,7 @@ def decode_features(content: bytes, key: str, shape: tuple[int, int]) -> tuple[n
     key : str
         What the file's name says that it holds.
     shape : tuple of int
-        Of the features, (T, F).
+        Of the features, such as (T, F).
 
     Returns
     -------

@@ -40,7 +40,7 @@ def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
     """
     by_recording = sorted(range(len(rows)), key=lambda index: (rows[index]["wav"], index))
     probabilities = torch.zeros(len(rows), len(classifier.labels), dtype=torch.float64)
-    started, parts = [], _parts(classifier, rows, by_recording, windows)
+    started, parts = [], cut_clips(classifier, rows, by_recording, windows)
 
     def clips():
         for index, share, clip in parts:
@@ -59,8 +59,16 @@ def predict_rows(classifier, rows, batch_size=8, windows=False, progress=None):
     return join_rows(rows, probabilities.log().numpy(), classifier.labels)
 
 
-def _parts(classifier, rows, order, windows):
-    """Yield (index of the row, weight, clip) of all that is to be classified, decoding each recording once."""
+def cut_clips(classifier, rows, order, windows=False):
+    """Yield (index of the row, weight, clip) of all that is to be classified, decoding each recording once.
+
+    Arguments
+    ---------
+    classifier, rows, windows
+        As for ``predict_rows``.
+    order : list of int
+        The indices of the rows to cut, those of one recording one after another.
+    """
     rate, duration = classifier.sample_rate, classifier.window
     features = classifier.mods.compute_features
     for wav, indices in groupby(order, key=lambda index: rows[index]["wav"]):

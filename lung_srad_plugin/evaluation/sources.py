@@ -19,7 +19,7 @@ NO_VALIDATION = "there were no validation cycles apart from the evaluated ones t
 # What results and a model's config say that is worth showing.
 _FACTS = (
     *("experiment", "data", "epoch", "seed", "pretrained", "parameters"),
-    *("device", "precision", "training", "commit", "versions"),
+    *("device", "precision", "training", "probe", "commit", "versions"),
 )
 
 

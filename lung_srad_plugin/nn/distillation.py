@@ -4,7 +4,7 @@ The teacher is a table of embeddings by cycle, so that any model can be one, and
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,21 @@ class TeacherTable:
         """
         (index,) = self._find([row])
         return torch.full((self.size,), torch.nan) if index is None else self.embeddings[index]
+
+    def embeddings_of(
+        self, rows: Sequence[Mapping[str, Any]], progress: Callable[[int, int], object] | None = None
+    ) -> np.ndarray:
+        """Return the embeddings (N, E) of the rows of a manifest, as ``EmbeddingCache`` computes them.
+
+        Raises
+        ------
+        LungSRADError
+            Naming cycles that the table does not have.
+        """
+        found = self.embeddings[self._find(rows)].numpy()
+        if progress is not None:
+            progress(len(rows), len(rows))
+        return found
 
     def standardize(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Standardise all embeddings by the cycles of these rows, those that the encoder is trained on.

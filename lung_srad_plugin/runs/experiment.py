@@ -35,7 +35,7 @@ _REFERENCE = re.compile(r"<(\w+)")
 # Where things are, and how the same numbers are computed.
 NEUTRAL_SETTINGS = (
     *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
-    *("scan_backend", "gradient_checkpointing", "num_workers"),
+    *("embedding_folder", "scan_backend", "gradient_checkpointing", "num_workers"),
 )
 WHOLE_SETTINGS = ("sampling_weights",)
 """Mappings whose keys are the user's: a change replaces the whole mapping. Any other is merged with what it changes."""

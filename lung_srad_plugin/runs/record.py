@@ -91,6 +91,21 @@ class Training(_Record):
     data_sets: dict[str, dict[str, int]] | None = None
 
 
+class Probe(_Record):
+    """How a linear classifier was fitted on the embeddings of an encoder that does not change.
+
+    ``metrics`` has the metric of each inverse strength ``c`` over the folds of patients. ``embeddings`` is the table
+    they were read from, with its SHA-256; None where the run's own encoder computed them.
+    """
+
+    c: float
+    folds: int
+    select_by: str
+    metrics: dict[str, float]
+    class_weighting: str
+    embeddings: dict[str, str] | None = None
+
+
 class RunResults(_Record):
     """The results of a run; ``selected`` has the scores of the epoch that each rule selects."""
 
@@ -106,6 +121,7 @@ class RunResults(_Record):
     device: str
     precision: dict[str, str]
     training: Training | None = None
+    probe: Probe | None = None
     commit: str | None = None
     versions: dict[str, str] = {}
     seconds: float | None = None

@@ -168,6 +168,18 @@ class Settings(BaseModel):
     teacher_missing: Annotated[str, _one_of(MISSING)] = "refuse"
     distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0
     one_pass: Switch
+    probe: Switch = False
+    probe_c: Annotated[
+        list[Annotated[float, Field(gt=0, allow_inf_nan=False)]],
+        Field(min_length=1, description="numbers above 0, such as [0.001, 0.01, 0.1]"),
+    ] = [0.01]
+    probe_folds: Annotated[int, Field(ge=2, description="a whole number from 2")] = 5
+    embeddings: Annotated[
+        Name | None, Field(description="an .npz file of embeddings by cycle, or null for those of the encoder")
+    ] = None
+    embedding_folder: Annotated[
+        Name | None, Field(description="a folder, or null to compute embeddings every time")
+    ] = None
 
     number_of_epochs: Count
     batch_size: Annotated[int, Field(ge=2, description="a whole number from 2")]
@@ -213,6 +225,14 @@ class Settings(BaseModel):
             raise ValueError(f"fold: {self.fold}; expected a whole number below folds, which is {self.folds}")
         if len(self.depths) != len(self.dims):
             raise ValueError(f"dims: {self.dims}; expected as many numbers as depths has: {self.depths}")
+        if self.embeddings is not None and not self.probe:
+            raise ValueError(f"embeddings: {self.embeddings}; expected null, or probe: True beside it")
+        if self.embeddings is not None and self.pretrained is not None:
+            raise ValueError(f"pretrained: {self.pretrained}; expected null, since `embeddings` replaces the encoder")
+        if self.probe and self.sampling_weights is not None:
+            raise ValueError(f"sampling_weights: {self.sampling_weights}; expected null: a probe takes each cycle once")
+        if self.probe and self.teacher is not None:
+            raise ValueError(f"teacher: {self.teacher}; expected null, since a probe does not train the encoder")
         if self.high_hz is not None and self.high_hz > self.sample_rate / 2:
             raise ValueError(f"high_hz: {self.high_hz:g}; expected at most half of sample_rate {self.sample_rate}")
         return self

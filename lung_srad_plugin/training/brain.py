@@ -228,7 +228,7 @@ class LungSoundBrain(sb.Brain):
         self._wrap_distributed()
         self.init_optimizers()
         # Saved last: where its file is, the others are complete. A run may be killed while it saves.
-        self.checkpointer.add_recoverable(COMPLETE, _Complete())
+        self.checkpointer.add_recoverable(COMPLETE, CompletionMark())
         self.checkpointer.recover_if_possible(ckpt_predicate=is_complete)
         if self._optimizer_step_limit_exceeded:
             # SpeechBrain would take one more epoch, without a step, each time that the command is given again.
@@ -280,8 +280,8 @@ def _flat(stats):
 
 
 @register_checkpoint_hooks
-class _Complete:
-    """The last file of a checkpoint."""
+class CompletionMark:
+    """The last file of a checkpoint: where it is, the others are complete."""
 
     @mark_as_saver
     def save(self, path):

@@ -28,6 +28,7 @@ from lung_srad_plugin.training.data_sets import data_sets_by_id
 from lung_srad_plugin.training.dataio import RunData, prepare_data
 from lung_srad_plugin.training.distributed import join_process_group, leave_process_group, run_on_main
 from lung_srad_plugin.training.initial_weights import load_initial_weights
+from lung_srad_plugin.training.probe import run_probe
 from lung_srad_plugin.training.resume import check_resumable, choose_processes
 from lung_srad_plugin.training.selected import SelectedEpochs, evaluate_selections, notes_of_selections
 from lung_srad_plugin.training.summary import describe_protocol, describe_training
@@ -77,6 +78,10 @@ def train(arguments: list[str]) -> dict[str, Any]:
         run_on_main(check_resumable, base, changes)
         run_on_main(run.refuse_foreign_files)
         hparams = make_experiment(base, changes) | {"processes": processes}
+        if hparams["probe"]:
+            probed = run_probe(command, hparams)
+            finish(probed.results, probed.selected, probed.checkpoint, run)
+            return probed.results.as_dict()
         teacher = add_teacher(hparams)
         data = prepare_data(hparams, teacher)
         fit_normalization(hparams, data)
@@ -170,13 +175,17 @@ def make_results(
     )
 
 
-def finish(results: RunResults, selected: SelectedEpochs, checkpoint: Path, run: RunFolder) -> None:
-    """Write the results, the predictions, the exported model and the report of a run, and print its table."""
+def finish(results: RunResults, selected: SelectedEpochs, checkpoint: Path | None, run: RunFolder) -> None:
+    """Write the results, the predictions, the exported model and the report of a run, and print its table.
+
+    Without a checkpoint there is no model to export.
+    """
     console = Console()
     console.print(write_results(results, run))
     write_run_predictions(selected.tables, run)
-    # This very process was asked to run these settings.
-    export_checkpoint(run.path, checkpoint, run.export, trust_code=True)
+    if checkpoint is not None:
+        # This very process was asked to run these settings.
+        export_checkpoint(run.path, checkpoint, run.export, trust_code=True)
     try:
         evaluate(run.path, run.report)
     except LungSRADError as error:

@@ -1,5 +1,6 @@
 """Testing the epochs that the rules select."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from lung_srad_plugin.runs.results import score_data_sets, score_predictions
 from lung_srad_plugin.runs.selection import RULES
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData
+from lung_srad_plugin.training.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,35 @@ def notes_of_selections(selected: SelectedEpochs, brain: LungSoundBrain) -> list
     return notes
 
 
-def _evaluate_epoch(brain, data, epoch):
-    labels = brain.hparams.labels
-    predictions = {part: brain.predict(data.datasets[part]) for part in ("test", "valid")}
-    tables = {part: join_predictions(data.rows[part], found, labels) for part, found in predictions.items()}
+def score_epoch(
+    epoch: int, predictions: Mapping[str, Predictions], data: RunData, labels: Sequence[str]
+) -> tuple[SelectedScores, dict[str, PredictionTable]]:
+    """Return the scores of an epoch with what is fitted on its validation cycles, and its tables by part.
+
+    Arguments
+    ---------
+    epoch : int
+    predictions : Mapping
+        On ``test`` and ``valid``, and on ``train`` where its scores are wanted.
+    data : RunData
+    labels : sequence of str
+    """
+    tables = {part: join_predictions(data.rows[part], predictions[part], labels) for part in ("test", "valid")}
     scores = {"epoch": epoch, **score_predictions(predictions["test"], labels).as_dict()}
-    if brain.hparams.report_train:
-        scores["train"] = score_predictions(brain.predict(data.datasets["train"]), labels).as_dict()
+    if "train" in predictions:
+        scores["train"] = score_predictions(predictions["train"], labels).as_dict()
     scores |= _fit(tables["valid"], data.manifests.valid_is_test).to_dict()
     if all(row.get("patient", "").strip() for row in data.rows["test"]):
         scores["intervals"] = score_intervals(tables["test"])
     if data_sets := score_data_sets(tables["test"]):
         scores["data_sets"] = data_sets
     return SelectedScores.model_validate(scores), tables
+
+
+def _evaluate_epoch(brain, data, epoch):
+    parts = ("test", "valid", "train") if brain.hparams.report_train else ("test", "valid")
+    predictions = {part: brain.predict(data.datasets[part]) for part in parts}
+    return score_epoch(epoch, predictions, data, brain.hparams.labels)
 
 
 def _fit(table: PredictionTable, valid_is_test: bool) -> ValidationFit:
