@@ -1,15 +1,18 @@
 """The public names of the package, as type checkers and editors read them; ``__init__.py`` imports them lazily."""
 
 from .ablation.command import ablate as ablate
+from .analysis.block_response import block_response as block_response
 from .analysis.captum_maps import integrated_gradients as integrated_gradients
 from .analysis.captum_maps import occlusion as occlusion
 from .analysis.decision import Decision as Decision
 from .analysis.explain import Explanation as Explanation
 from .analysis.explain import explain as explain
+from .analysis.feature_spectra import energy_above as energy_above
 from .analysis.map_cells import divide_features as divide_features
 from .analysis.mean_mixing import mean_mixing as mean_mixing
 from .analysis.mixing_map import block_mixing_map as block_mixing_map
 from .analysis.mixing_map import mixing_map as mixing_map
+from .analysis.retention import frequency_retention as frequency_retention
 from .analysis.scan_mixing import scan_mixing as scan_mixing
 from .analysis.spectral import spectral_response as spectral_response
 from .analysis.spectral import spectral_response_2d as spectral_response_2d
