@@ -110,7 +110,7 @@ def block_response(
     with torch.enable_grad(), _differentiable(block):
         for first in range(0, len(waves), batch_size):
             part = waves[first : first + batch_size]
-            _, out = torch.func.jvp(run, (x.repeat(len(part), *[1] * (x.dim() - 1)),), (_as_input(part, x),))
+            _, out, *_ = torch.func.jvp(run, (x.repeat(len(part), *[1] * (x.dim() - 1)),), (_as_input(part, x),))
             spectrum = torch.fft.fft2(as_map(out.detach(), size).double(), norm="ortho").abs().square().sum(dim=1)
             for index, wave in enumerate(part):
                 mode = int(wave_of[first + index])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -30,7 +30,7 @@ class MixingLayer:
 
     stage: int
     block: int
-    module: torch.nn.Module
+    module: SS2D | Attention
     whole_block: torch.nn.Module
     smoothing: GaussianSmoothed | None
 
@@ -120,7 +120,7 @@ def _mixing_layer(encoder, whole, maps):
 
 
 @torch.no_grad()
-def run_clip(encoder: Encoder, feats: torch.Tensor, layers: Sequence[MixingLayer]) -> list[Passed]:
+def run_clip(encoder: Any, feats: torch.Tensor, layers: Sequence[MixingLayer]) -> list[Passed]:
     """Encode the features of one clip, and return what passed through each of these layers and their blocks.
 
     Arguments
@@ -152,7 +152,7 @@ def run_clip(encoder: Encoder, feats: torch.Tensor, layers: Sequence[MixingLayer
             given = inputs[0] if inputs else named["hidden_states"]
             whole[index] = given, first_tensor(output)
 
-        handles.append(layer.module.register_forward_pre_hook(keep_input, with_kwargs=True))
+        handles.append(_as_module(layer.module).register_forward_pre_hook(keep_input, with_kwargs=True))
         handles.append(layer.whole_block.register_forward_hook(keep_block, with_kwargs=True))
     try:
         encoder(feats)
@@ -171,6 +171,11 @@ def run_clip(encoder: Encoder, feats: torch.Tensor, layers: Sequence[MixingLayer
             )
         passed.append(Passed(u, own, *whole[index]))
     return passed
+
+
+def _as_module(layer: Any) -> torch.nn.Module:
+    """Return the layer as what it also is, for type checkers."""
+    return layer
 
 
 def first_tensor(output):

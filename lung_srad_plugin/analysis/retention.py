@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 
 from lung_srad_plugin.analysis.feature_spectra import CUTOFF
+from lung_srad_plugin.analysis.spectral import multiplicity
 from lung_srad_plugin.errors import LungSRADError
 
 
@@ -60,24 +61,15 @@ def frequency_retention(response: torch.Tensor, size: tuple[int, int], cutoff: f
         raise LungSRADError(f"response of shape {tuple(response.shape)}: not that of a map of size {tuple(size)}")
     if not 0 <= cutoff < 0.5:
         raise LungSRADError(f"cutoff={cutoff}: expected cycles per position, from 0 to below 0.5")
-    weights = torch.outer(_multiplicity(height), _multiplicity(width))
+    weights = torch.outer(multiplicity(height), multiplicity(width))
     along_frequency = torch.arange(height // 2 + 1) / height > cutoff
     along_time = torch.arange(width // 2 + 1) / width > cutoff
-    weighted = response.double() * weights
+    weighted = response.double().cpu() * weights
     return Retention(
         _ratio(weighted, weights, along_frequency[:, None] | along_time[None, :]),
         _ratio(weighted, weights, along_frequency[:, None].expand_as(weights)),
         _ratio(weighted, weights, along_time[None, :].expand_as(weights)),
     )
-
-
-def _multiplicity(length):
-    """Return how many frequencies of the whole transform each bin of its first half stands for."""
-    counts = torch.full((length // 2 + 1,), 2.0, dtype=torch.float64)
-    counts[0] = 1
-    if length % 2 == 0:
-        counts[-1] = 1
-    return counts
 
 
 def _ratio(weighted, weights, above):

@@ -129,12 +129,11 @@ def unscaled_response(mixing: torch.Tensor, size: Sequence[int]) -> torch.Tensor
     axes = tuple(range(len(size)))
     # The matrix is real, so half of the output frequencies are the mirror image of the others. In blocks, because the
     # transform of 8192 positions takes half a gigabyte.
-    columns = [
-        torch.fft.rfftn(mixing[:, first : first + _BLOCK].double().view(*size, -1), dim=axes)
-        for first in range(0, length, _BLOCK)
-    ]
-    by_output = torch.cat(columns, dim=-1)
-    shape = by_output.shape[:-1]
+    shape = (*size[:-1], size[-1] // 2 + 1)
+    by_output = torch.empty(*shape, length, dtype=torch.complex128, device=mixing.device)
+    for first in range(0, length, _BLOCK):
+        columns = mixing[:, first : first + _BLOCK].double().reshape(*size, -1)
+        by_output[..., first : first + _BLOCK] = torch.fft.rfftn(columns, dim=axes)
     input_axes = tuple(range(1, len(size) + 1))
     rows = [
         torch.fft.fftn(part.view(-1, *size), dim=input_axes).abs().flatten(1).mean(dim=1)
@@ -145,6 +144,48 @@ def unscaled_response(mixing: torch.Tensor, size: Sequence[int]) -> torch.Tensor
         return response
     # Row -i holds the waves of frequencies (i, -j).
     return ((response + response.roll(-1, dims=0).flip(0)) / 2)[: size[0] // 2 + 1]
+
+
+def along_axes(response: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the response along the frequency axis and that along the time axis, each a mean over the other axis.
+
+    Every wave of the Fourier transform counts once, so a bin that stands for several has their weight.
+
+    Arguments
+    ---------
+    response : torch.Tensor
+        (H // 2 + 1, W // 2 + 1), as of ``unscaled_response``.
+    size : (int, int)
+        (H, W).
+
+    Returns
+    -------
+    torch.Tensor, torch.Tensor
+        (H // 2 + 1,) and (W // 2 + 1,).
+
+    Example
+    -------
+    >>> along_axes(torch.tensor([[4.0, 1.0], [2.0, 2.0]]), size=(2, 3))
+    (tensor([2., 2.], dtype=torch.float64), tensor([3.0000, 1.5000], dtype=torch.float64))
+    """
+    over_frequency, over_time = multiplicity(size[0]), multiplicity(size[1])
+    response = response.double().cpu()
+    return response @ over_time / over_time.sum(), over_frequency @ response / over_frequency.sum()
+
+
+def multiplicity(length: int) -> torch.Tensor:
+    """Return how many frequencies of the whole transform each bin of its first half stands for.
+
+    Example
+    -------
+    >>> multiplicity(4), multiplicity(5)
+    (tensor([1., 2., 1.], dtype=torch.float64), tensor([1., 2., 2.], dtype=torch.float64))
+    """
+    counts = torch.full((length // 2 + 1,), 2.0, dtype=torch.float64)
+    counts[0] = 1
+    if length % 2 == 0:
+        counts[-1] = 1
+    return counts
 
 
 def _check_square(mixing):

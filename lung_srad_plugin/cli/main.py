@@ -17,6 +17,7 @@ from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
+from lung_srad_plugin.cli.spectrum import spectrum
 from lung_srad_plugin.cli.train import PASS_ON, ablate, train
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.text import printable_lines
@@ -66,6 +67,7 @@ app.command()(cut_manifest)
 app.command(context_settings=PASS_ON)(train)
 app.command(context_settings=PASS_ON)(ablate)
 app.command()(evaluate)
+app.command()(spectrum)
 app.command()(export)
 app.command()(info)
 app.command()(classify)

@@ -1,4 +1,6 @@
-"""Pictures of a training run."""
+"""Saving figures, and pictures of a training run."""
+
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +15,24 @@ def save_figure(figure, path):
     """Write a figure as PNG to ``path``, by the rule of ``utils.files``; its folder is made where it is missing."""
     with write_safely(path) as beside:
         figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
+
+
+FORMATS = ("png", "pdf", "svg")
+"""In which a figure for a paper is saved."""
+
+# Text stays text, so that a journal can change its font; nothing in a file depends on when it was written.
+_VECTOR = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "lung-srad"}
+_NO_DATE = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+def save_figures(figure, stem):
+    """Write a figure as PNG, PDF and SVG to ``stem`` with these endings, by the rule of ``utils.files``."""
+    from matplotlib import rc_context
+
+    stem = Path(stem)
+    for ending in FORMATS:
+        with write_safely(stem.with_name(f"{stem.name}.{ending}")) as beside, rc_context(_VECTOR):
+            figure.savefig(beside, format=ending, dpi=200, bbox_inches="tight", metadata=_NO_DATE[ending])
 
 
 def plot_confusion(confusion, labels, title):
