@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.cli.check_timeline import check_timeline
 from lung_srad_plugin.cli.classify import classify
 from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kauh, prepare_sprsound
 from lung_srad_plugin.cli.evaluate import evaluate
@@ -68,6 +69,7 @@ app.command(context_settings=PASS_ON)(train)
 app.command(context_settings=PASS_ON)(ablate)
 app.command()(evaluate)
 app.command()(spectrum)
+app.command()(check_timeline)
 app.command()(export)
 app.command()(info)
 app.command()(classify)

@@ -16,12 +16,19 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Where to write the model: absent, empty, or an earlier export.")],
     select: Annotated[str, choice(RULES, "Which epoch: best on valid, the last, or best on test.")] = "valid",
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too.")] = False,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(
+            help="The timeline.json of lung-srad check-timeline --choose for this epoch: the folder then recommends "
+            "its windows, merging and thresholds."
+        ),
+    ] = None,
     trust_code: TrustCode = False,
 ):
     """Write a checkpoint of a run as a model folder, verified."""
     from lung_srad_plugin.export.export import export_run
 
-    print(printable(export_run(run, folder, select, onnx, trust_code)))
+    print(printable(export_run(run, folder, select, onnx, trust_code, timeline)))
 
 
 def info(

@@ -142,6 +142,8 @@ def _describe_events(result):
     if result.windows is None:
         return
     for finding, threshold in result.windows.thresholds.items():
+        if getattr(result.summary, finding) is None:
+            continue
         found = [event for event in result.events if event.finding == finding]
         times = ", ".join(f"{event.start:.2f} to {event.end:.2f} s ({event.probability:.2f})" for event in found)
         yield f"{finding}, P at least {threshold:g}: {times or 'nowhere'}"

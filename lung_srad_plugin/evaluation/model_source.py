@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic, trained_on_synthetic
 from lung_srad_plugin.evaluation.manifest_table import map_labels
@@ -86,7 +87,7 @@ def classify_manifest(
         fit = fit_apart(predict(valid_rows), table, valid)
 
     protocol = stored["protocol"] or {}
-    part = _part_of_training(protocol, manifest)
+    part = part_of_training(protocol, manifest)
     selected_here = config.select == "test" or protocol.get("valid_is_test", False)
     selection = Selection(
         config.select or "given",
@@ -109,7 +110,7 @@ def classify_manifest(
             "longer than the input length": f"{long} of {len(mapped)} rows exceed {config.duration:g} s: {treated}",
         },
         of_training=part is not None,
-        cautions=_cautions_of_part(part, protocol) + (_cautions_of_windows(long, mapped) if windows else []),
+        cautions=cautions_of_part(part, protocol) + (_cautions_of_windows(long, mapped) if windows else []),
         labels_map=None if labels_map is None else dict(labels_map),
         left_out=_left_out(rows, labels_map),
         trained_on_synthetic=trained_on_synthetic(stored),
@@ -117,14 +118,29 @@ def classify_manifest(
     )
 
 
-def _part_of_training(protocol, manifest):
-    """Return which of the training's manifests this is, None if none."""
+def part_of_training(protocol: Mapping[str, Any], manifest: str | Path) -> str | None:
+    """Return which of a model's training manifests this is, by its content; None if none.
+
+    Arguments
+    ---------
+    protocol : Mapping
+        The model's, as its ``config.json`` has it; empty where it is not known.
+    manifest : str or Path
+    """
     sha256 = file_sha256(manifest)
     # Where test is valid too, it counts as test.
     return next((part for part in ("test", "valid", "train") if protocol.get("sha256", {}).get(part) == sha256), None)
 
 
-def _cautions_of_part(part, protocol):
+def cautions_of_part(part: str | None, protocol: Mapping[str, Any]) -> list[str]:
+    """Return what a reader must know about scores on a part of the training's data, or on other data.
+
+    Arguments
+    ---------
+    part : str or None
+        Of ``part_of_training``.
+    protocol : Mapping
+    """
     if part is not None:
         return [f"These are {PARTS[part]}."]
     if not protocol:

@@ -15,6 +15,7 @@ import torch
 
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.export.chosen_timeline import read_chosen_timeline
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_config import FORMAT, parse_config
 from lung_srad_plugin.export.model_folder import (
@@ -66,6 +67,7 @@ def export_run(
     select: str = "valid",
     onnx: bool = False,
     trust_code: bool = False,
+    timeline: str | Path | None = None,
 ) -> Path:
     """Export a checkpoint of a training run as a model folder.
 
@@ -84,6 +86,9 @@ def export_run(
     trust_code : bool
         False: the run's settings may call what the recipe's experiments call, and nothing else. True: they may call
         anything, so that exporting may run any code.
+    timeline : str or Path, optional
+        The ``timeline.json`` of ``lung-srad check-timeline --choose`` for this checkpoint: how recordings are processed
+        where the user says nothing.
 
     Returns
     -------
@@ -105,7 +110,7 @@ def export_run(
     run = RunFolder(run_folder)
     read_run_settings(run.settings_file, trust_code)
     checkpoint = run.find_checkpoint(select, trust_code)
-    return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code)
+    return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code, timeline)
 
 
 def export_checkpoint(
@@ -115,6 +120,7 @@ def export_checkpoint(
     select: str = "valid",
     onnx: bool = False,
     trust_code: bool = False,
+    timeline: str | Path | None = None,
 ) -> Path:
     """Export one checkpoint of a training run as a model folder, and verify it by classifying a clip both ways.
 
@@ -134,6 +140,8 @@ def export_checkpoint(
     trust_code : bool
         False: the run's settings may call what the recipe's experiments call, and nothing else. True: they may call
         anything, so that exporting may run any code.
+    timeline : str or Path, optional
+        As for ``export_run``.
 
     Returns
     -------
@@ -143,8 +151,8 @@ def export_checkpoint(
     Raises
     ------
     LungSRADError
-        Where the run or the checkpoint lacks a part, the destination holds something else or cannot be written, or the
-        outputs of the written folder differ from those of the training modules.
+        Where the run or the checkpoint lacks a part, the timeline is of another model, the destination holds something
+        else or cannot be written, or the outputs of the written folder differ from those of the training modules.
     """
     run, checkpoint, destination = RunFolder(run_folder), Path(checkpoint), Path(destination)
     settings = read_run_settings(run.settings_file, trust_code)
@@ -154,7 +162,7 @@ def export_checkpoint(
     check_destination(destination)
     model = build_run_model(settings, checkpoint, str(run.settings_file), trust_code)
     with publish_folder(destination) as folder:
-        _write(folder, run, settings, model, checkpoint, select)
+        _write(folder, run, settings, model, checkpoint, select, timeline)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
@@ -198,7 +206,15 @@ def verify_export(folder: Path, modules: dict[str, Any], checkpoint: Path) -> No
         )
 
 
-def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkpoint: Path, select: str) -> None:
+def _write(
+    folder: Path,
+    run: RunFolder,
+    settings: dict,
+    model: RunModel,
+    checkpoint: Path,
+    select: str,
+    timeline: str | Path | None,
+) -> None:
     """Write all files of a model folder but ``model.onnx``."""
     from safetensors.torch import save
 
@@ -218,9 +234,10 @@ def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkp
     files = {name: file_sha256(folder / name) for name in sorted(hashed)}
     experiment = results["experiment"] if results else run.path.resolve().name
     epoch = read_checkpoint_meta(checkpoint).get("epoch")
+    name = f"{experiment}-{files['embedding_model.ckpt'][:8]}"
     config = {
         "format": FORMAT,
-        "model": f"{experiment}-{files['embedding_model.ckpt'][:8]}",
+        "model": name,
         "labels": labels,
         "sample_rate": features.sample_rate,
         "duration": features.duration,
@@ -229,6 +246,7 @@ def _write(folder: Path, run: RunFolder, settings: dict, model: RunModel, checkp
         "epoch": epoch,
         "select": select,
         **_fitted(results, select, epoch),
+        **({} if timeline is None else {"timeline": read_chosen_timeline(timeline, name)}),
         "data": _data(results) if results else None,
         "synthetic": trained_on_synthetic(results) if results else None,
         "teacher": Path(settings["teacher"]).name if settings.get("teacher") else None,

@@ -79,10 +79,26 @@ def write_card(
             for one in config.training_sets or ()
         ],
         reports={markdown_text(name): report for name, report in (reports or {}).items()},
+        timeline=_timeline(config),
         remarks=[markdown_text(remark) for remark in remarks],
         safetensors=any(name.endswith(".safetensors") for name in config.files) or not config.files,
     )
     return f"{str(card).rstrip()}\n"
+
+
+def _timeline(config: ModelConfig) -> dict[str, str] | None:
+    """Return how recordings are processed as texts, None where the folder recommends nothing."""
+    rule = config.timeline
+    if rule is None:
+        return None
+    return {
+        "window": f"{rule.window:g}",
+        "hop": f"{rule.hop:g}",
+        "merging": rule.merging,
+        "min_duration": f"{rule.min_duration:g}",
+        "thresholds": ", ".join(f"{name} (probability from {value:g})" for name, value in rule.thresholds.items()),
+        "data": markdown_text(rule.data or ""),
+    }
 
 
 def _selected_scores(config: ModelConfig, results: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -31,6 +31,7 @@ def package_run(
     test_reports: Mapping[str, str | Path] | None = None,
     remarks: Sequence[str] = (),
     select: str = "valid",
+    timeline: str | Path | None = None,
 ) -> Path:
     """Export an epoch of a run as a folder to be shipped with the package.
 
@@ -52,6 +53,8 @@ def package_run(
         Sentences for the card, such as how the model was chosen.
     select : str
         Which epoch, as for ``export_run``: by default the one that validation selected.
+    timeline : str or Path, optional
+        As for ``export_run``.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def package_run(
     results, settings = run.results().as_dict(), run.settings()
     sets = _training_sets(Path(train_csv or settings["train_csv"]), results["protocol"].get("sha256", {}).get("train"))
     with tempfile.TemporaryDirectory(prefix="lung-srad-") as temporary:
-        exported = export_run(run.path, Path(temporary) / "model", select=select)
+        exported = export_run(run.path, Path(temporary) / "model", select=select, timeline=timeline)
         with publish_folder(Path(destination)) as folder:
             for path in exported.iterdir():
                 if path.suffix != ".safetensors" and not path.name.startswith("."):

@@ -82,7 +82,7 @@ def select_rule(
             recommended.window,
             recommended.hop,
             recommended.merging,
-            {**recommended.thresholds},
+            {str(finding): threshold for finding, threshold in recommended.thresholds.items()},
             recommended.min_duration,
         )
     window = check_window(default.window if window is None else window, duration)

@@ -1,5 +1,7 @@
 """What is to be detected in a cycle (abnormal, crackle, wheeze), and how likely the model thinks it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lung_srad_plugin.labels import CLASSES, abnormal_probability, findings_of
@@ -26,9 +28,41 @@ def findings(table: PredictionTable) -> dict[str, tuple[np.ndarray, np.ndarray]]
     >>> findings(table)["crackle"]
     (array([False,  True]), array([0.25, 0.75]))
     """
-    found = {"abnormal": (table.targets > 0, abnormal_probability(table.probabilities))}
-    if set(table.labels) <= set(CLASSES):
-        has = np.array([findings_of(label) for label in table.labels], dtype=bool)
-        for name, member in (("crackle", has[:, 0]), ("wheeze", has[:, 1])):
-            found[name] = (member[table.targets], table.probabilities[:, member].sum(1))
-    return found
+    return {
+        name: (member[table.targets], finding_probability(name, member, table.probabilities))
+        for name, member in finding_members(table.labels).items()
+    }
+
+
+def finding_members(labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return (C,) bool by finding: which of the classes have it.
+
+    Arguments
+    ---------
+    labels : sequence of str
+        (C,) class names, the normal class first.
+
+    Example
+    -------
+    >>> {name: member.tolist() for name, member in finding_members(("normal", "adventitious")).items()}
+    {'abnormal': [False, True]}
+    """
+    members = {"abnormal": np.arange(len(labels)) > 0}
+    if set(labels) <= set(CLASSES):
+        has = np.array([findings_of(label) for label in labels], dtype=bool)
+        members |= {"crackle": has[:, 0], "wheeze": has[:, 1]}
+    return members
+
+
+def finding_probability(name: str, member: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability (N,) of a finding.
+
+    Arguments
+    ---------
+    name : str
+    member : numpy.ndarray
+        (C,) as of ``finding_members``.
+    probabilities : numpy.ndarray
+        (N, C)
+    """
+    return abnormal_probability(probabilities) if name == "abnormal" else probabilities[:, member].sum(1)

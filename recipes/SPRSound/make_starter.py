@@ -44,6 +44,9 @@ def make_starter(
     select: Annotated[
         str, choice(RULES, "The epoch: selected by validation, the last, or selected on the test.")
     ] = "valid",
+    timeline: Annotated[
+        Path | None, typer.Option(help="The timeline.json of lung-srad check-timeline --choose for this epoch.")
+    ] = None,
 ):
     """Write the model that comes with the package from a finished run of hparams/starter.yaml."""
     names, reports = test_set or [], report or []
@@ -52,7 +55,7 @@ def make_starter(
             f"{len(names)} --test-set and {len(reports)} --report; expected both once for each test set, and every "
             "name once"
         )
-    print(package_run(run, output, train_csv, dict(zip(names, reports, strict=True)), remark or (), select))
+    print(package_run(run, output, train_csv, dict(zip(names, reports, strict=True)), remark or (), select, timeline))
 
 
 if __name__ == "__main__":

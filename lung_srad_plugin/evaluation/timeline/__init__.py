@@ -1,0 +1,1 @@
+"""Timelines of whole recordings against their annotation: by time, by event, and which windows serve best."""
