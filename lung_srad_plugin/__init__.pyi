@@ -12,6 +12,7 @@ from .analysis.map_cells import divide_features as divide_features
 from .analysis.mean_mixing import mean_mixing as mean_mixing
 from .analysis.mixing_map import block_mixing_map as block_mixing_map
 from .analysis.mixing_map import mixing_map as mixing_map
+from .analysis.recording_map import explain_recording as explain_recording
 from .analysis.retention import frequency_retention as frequency_retention
 from .analysis.scan_mixing import scan_mixing as scan_mixing
 from .analysis.spectral import spectral_response as spectral_response

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 class _Page(HTMLParser):
     """Collects elements and links; refuses unbalanced elements."""
 
-    VOID = frozenset({"meta", "br", "wbr", "line", "circle", "polyline"})
+    VOID = frozenset({"meta", "br", "wbr", "img", "input", "line", "circle", "polyline"})
 
     def __init__(self):
         super().__init__()

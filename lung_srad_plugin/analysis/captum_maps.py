@@ -36,7 +36,7 @@ def integrated_gradients(decision: Decision, feats: torch.Tensor, steps: int = S
     LungSRADError
         Where captum is not installed.
     """
-    method = _captum().IntegratedGradients(decision, multiply_by_inputs=True)
+    method = require_captum().IntegratedGradients(decision, multiply_by_inputs=True)
     with torch.enable_grad():
         found = method.attribute(
             feats.detach(), baselines=baseline(feats.detach()), n_steps=steps, internal_batch_size=BATCH
@@ -67,7 +67,7 @@ def occlusion(decision: Decision, feats: torch.Tensor, cells: MapCells) -> torch
     numbers = cells.of_position.to(feats.device)
     with torch.no_grad():
         falls = (
-            _captum()
+            require_captum()
             .FeatureAblation(decision)
             .attribute(feats, baselines=baseline(feats), feature_mask=numbers[None], perturbations_per_eval=BATCH)
         )
@@ -75,7 +75,14 @@ def occlusion(decision: Decision, feats: torch.Tensor, cells: MapCells) -> torch
     return (falls[0] / sizes[numbers]).to(feats.dtype)
 
 
-def _captum() -> Any:
+def require_captum() -> Any:
+    """Return captum's attribution methods.
+
+    Raises
+    ------
+    LungSRADError
+        Where captum is not installed, with the cure.
+    """
     try:
         import captum.attr
     except ImportError:

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import torch
 
-from lung_srad_plugin.analysis.captum_maps import integrated_gradients, occlusion
+from lung_srad_plugin.analysis.captum_maps import integrated_gradients, occlusion, require_captum
 from lung_srad_plugin.analysis.decision import Decision, baseline
 from lung_srad_plugin.analysis.map_agreement import random_falls, rank_correlation, removal_falls, top_overlap
 from lung_srad_plugin.analysis.map_cells import MapCells
@@ -118,7 +118,7 @@ def explain(
 
 
 def check_methods(methods: Sequence[str], encoder: Encoder) -> None:
-    """Refuse methods that do not exist or do not suit an encoder, before any work.
+    """Refuse methods that do not exist, do not suit an encoder, or need what is not installed: before any work.
 
     Raises
     ------
@@ -128,3 +128,5 @@ def check_methods(methods: Sequence[str], encoder: Encoder) -> None:
         raise LungSRADError(f"methods {', '.join(methods) or 'none'}: expected some of {', '.join(METHODS)}, each once")
     if "mixing" in methods:
         ss2d_layers(encoder)
+    if set(methods) - {"mixing"}:
+        require_captum()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.audio.merging import MERGING
-from lung_srad_plugin.cli.options import TrustCode, choice
+from lung_srad_plugin.cli.options import EXPLAIN_METHODS, TrustCode, choice
 from lung_srad_plugin.cli.result_output import ENDINGS
 from lung_srad_plugin.utils.devices import PRECISIONS
 
@@ -44,6 +44,16 @@ def classify(
         str | None,
         choice(MERGING, "What overlapping windows give together; what the model recommends if left out, else mean."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Put a map of where P(abnormal) comes from into the picture of --plot.")
+    ] = False,
+    explain_method: Annotated[
+        str,
+        choice(
+            EXPLAIN_METHODS,
+            "mixing: for encoders with SS2D layers; gradients, occlusion: by captum, for every encoder, slower.",
+        ),
+    ] = EXPLAIN_METHODS[0],
     batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through the model at once.")] = 2,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Apply the temperature fitted on the model's validation cycles.")
@@ -66,5 +76,6 @@ def classify(
     from lung_srad_plugin.cli.classify_files import ClassifyOptions, classify_files
 
     run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
-    options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity, window, merging)
+    method = explain_method if explain else None
+    options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity, window, merging, method)
     raise typer.Exit(classify_files(files, model, run_opts, options, format, output, plot, trust_code))

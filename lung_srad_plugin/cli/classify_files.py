@@ -32,6 +32,8 @@ class ClassifyOptions:
     sensitivity : float or None
     window : float or None
     merging : str or None
+    explain : str or None
+        The method of the map in the picture; None draws none.
     """
 
     annotations: bool = False
@@ -41,6 +43,7 @@ class ClassifyOptions:
     sensitivity: float | None = None
     window: float | None = None
     merging: str | None = None
+    explain: str | None = None
 
 
 def classify_files(
@@ -82,6 +85,8 @@ def classify_files(
     LungSRADError
         Where the command makes no sense or would overwrite what lung-srad did not write, before anything is classified.
     """
+    if options.explain is not None and plot is None:
+        raise LungSRADError("--explain puts a map into the picture of each recording; add --plot FOLDER")
     recordings = find_recordings(patterns)
     names = result_names(recordings)
     if format == "audacity" and output is None and len(recordings) > 1:
@@ -115,7 +120,7 @@ def classify_files(
             try:
                 result = _classify(classifier, recording, options, advance)
                 if picture_file is not None:
-                    write_picture(result, recording, picture_file)
+                    write_picture(result, recording, picture_file, _explain(classifier, recording, options))
                 if result_file is None:
                     print_result(result, format, sys.stdout, first=done == 0)
                 else:
@@ -152,10 +157,23 @@ def _classify(classifier, recording, options, progress):
     )
 
 
+def _explain(classifier, recording, options):
+    if options.explain is None:
+        return None
+    from lung_srad_plugin.analysis.recording_map import explain_recording
+
+    cycles = recording.with_suffix(".txt") if options.annotations else None
+    return explain_recording(classifier, recording, cycles, options.window, options.hop, options.explain)
+
+
 def _check_model(classifier, options):
     """Refuse what no recording can be classified with, once instead of for each recording."""
     classifier.select_rule(options.window, options.hop, options.merging)
     classifier.select_threshold(options.sensitivity, options.calibrated)
+    if options.explain is not None:
+        from lung_srad_plugin.analysis.explain import check_methods
+
+        check_methods([options.explain], classifier.mods.embedding_model)
 
 
 def _describe(error, recording):

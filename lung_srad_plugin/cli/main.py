@@ -16,6 +16,7 @@ from lung_srad_plugin.cli.classify import classify
 from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kauh, prepare_sprsound
 from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
+from lung_srad_plugin.cli.explain import explain
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
 from lung_srad_plugin.cli.spectrum import spectrum
@@ -70,6 +71,7 @@ app.command(context_settings=PASS_ON)(ablate)
 app.command()(evaluate)
 app.command()(spectrum)
 app.command()(check_timeline)
+app.command()(explain)
 app.command()(export)
 app.command()(info)
 app.command()(classify)

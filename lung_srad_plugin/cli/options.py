@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
+# As analysis.explain.METHODS, whose import takes seconds; a test compares them.
+EXPLAIN_METHODS = ("mixing", "gradients", "occlusion")
+
 TrustCode = Annotated[
     bool,
     typer.Option(

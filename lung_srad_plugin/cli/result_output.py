@@ -11,6 +11,7 @@ from lung_srad_plugin.utils.text import rich_text
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.result import Classification
+    from lung_srad_plugin.reporting.map_figure import RecordingMap
 
 # Formats, and what their files end in after RESULT_MARK: "a.txt" alone would be the annotation of "a.wav".
 ENDINGS = {"table": ".txt", "json": ".json", "csv": ".csv", "audacity": ".txt"}
@@ -63,8 +64,8 @@ def write_result(result: Classification, format: str, path: Path) -> None:
     write_together({path: text.getvalue()})
 
 
-def write_picture(result: Classification, recording: Path, path: Path) -> None:
-    """Write the picture of a result.
+def write_picture(result: Classification, recording: Path, path: Path, explanation: RecordingMap | None = None) -> None:
+    """Write the picture of a result, with a map of where its decisions come from where one is given.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def write_picture(result: Classification, recording: Path, path: Path) -> None:
     from lung_srad_plugin.inference.figure import plot_timeline
     from lung_srad_plugin.reporting.figures import save_figure
 
-    save_figure(plot_timeline(result, recording), path)
+    save_figure(plot_timeline(result, recording, explanation), path)
 
 
 def print_table(result: Classification, file: TextIO) -> None:

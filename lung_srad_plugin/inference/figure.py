@@ -5,8 +5,10 @@ from pathlib import PurePath
 import numpy as np
 
 from lung_srad_plugin.audio.fbank import kaldi_fbank
+from lung_srad_plugin.audio.feature_axes import mel_scale
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.reporting.figures import COLOURS
+from lung_srad_plugin.reporting.map_figure import RecordingMap, colour_bar, colour_limit, grey, overlay
 from lung_srad_plugin.utils.text import figure_text
 
 RATE = 16000
@@ -19,7 +21,7 @@ LOWEST_HZ, HIGHEST_HZ = 100, 4000
 ABNORMAL = "#000000"
 
 
-def plot_timeline(result, recording):
+def plot_timeline(result, recording, explanation: RecordingMap | None = None):
     """Return a figure of a recording: waveform, mel spectrogram, and the probabilities over time.
 
     Crackle and wheeze differ in colour, in line style and in their name beside the line, so that colour-blind people
@@ -31,6 +33,8 @@ def plot_timeline(result, recording):
         Of the recording.
     recording : str, Path or AudioSource
         The recording, or what else ``audio_source`` takes; it is read again, in blocks.
+    explanation : RecordingMap, optional
+        Where the decisions come from; it is drawn below the spectrogram, over the same spectrogram in grey.
 
     Returns
     -------
@@ -40,9 +44,10 @@ def plot_timeline(result, recording):
 
     stream = RecordingStream(recording, RATE)
     low, high, mels = _summarize(stream)
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
-    wave, picture, curves, strip = figure.subplots(
-        4, 1, sharex=True, gridspec_kw={"height_ratios": [1.1, 2.2, 2.0, 0.35]}
+    heights = [1.1, 2.2, *([] if explanation is None else [2.2]), 2.0, 0.35]
+    figure = Figure(figsize=(11, 6.4 if explanation is None else 8.4), layout="constrained")
+    wave, picture, *maps, curves, strip = figure.subplots(
+        len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}
     )
     summary = result.summary
     names = _curve_names(result)
@@ -51,6 +56,8 @@ def plot_timeline(result, recording):
     wave.set_title(f"whole recording: {figure_text(summary.label)} ({values})", fontsize=10, loc="left")
     _draw_waveform(wave, stream, low, high)
     _draw_spectrogram(picture, stream, mels)
+    for axes in maps:
+        _draw_map(axes, stream, mels, explanation, result.segments)
     _draw_curves(curves, result, names)
     _draw_classes(strip, result)
     for flaw in result.flaws:
@@ -101,14 +108,7 @@ def _draw_waveform(axes, stream, low, high):
 
 
 def _draw_spectrogram(axes, stream, mels):
-    top = _mel(min(stream.native_rate / 2, HIGHEST_HZ))
-    bottom = _mel(LOWEST_HZ)
-    first, last = (round(128 * (edge - _mel(20)) / (_mel(RATE / 2) - _mel(20))) for edge in (bottom, top))
-    shown = mels[:, first:last]
-    # Digital silence would stretch the colours over what is no sound.
-    floor = np.log(np.finfo(np.float32).eps) + 0.1
-    sound = shown[shown > floor]
-    limits = np.percentile(sound, (5, 99.7)) if sound.size else (0, 1)
+    shown, bottom, top, limits = _shown_band(stream, mels)
     axes.imshow(
         shown.T,
         origin="lower",
@@ -119,8 +119,56 @@ def _draw_spectrogram(axes, stream, mels):
         extent=(0, stream.duration, bottom, top),
         interpolation="nearest",
     )
-    ticks = [tick for tick in TICKS_HZ if bottom <= _mel(tick) < top]
-    axes.set_yticks([_mel(tick) for tick in ticks], [f"{tick:,}" for tick in ticks])
+    _name_frequencies(axes, bottom, top)
+
+
+def _draw_map(axes, stream, mels, explanation, segments):
+    shown, bottom, top, limits = _shown_band(stream, mels)
+    axes.imshow(
+        grey(shown, limits).T,
+        origin="lower",
+        aspect="auto",
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        extent=(0, stream.duration, bottom, top),
+        interpolation="nearest",
+    )
+    seconds = (np.arange(explanation.values.shape[1]) + 0.5) * explanation.duration / explanation.values.shape[1]
+    # Silent windows go through the model, but get no class.
+    classified = np.any([(one.start <= seconds) & (seconds < one.end) for one in segments], axis=0)
+    values = np.where(classified, explanation.values, np.nan)
+    limit = colour_limit(values)
+    axes.imshow(
+        overlay(values, limit),
+        origin="lower",
+        aspect="auto",
+        extent=(0, explanation.duration, explanation.bottom, explanation.top),
+        interpolation="nearest",
+    )
+    axes.set_ylim(bottom, top)
+    _name_frequencies(axes, bottom, top)
+    title = f"{explanation.title}: orange adds to the log-odds of {figure_text(explanation.target)}, blue takes away"
+    axes.set_title(title, fontsize=9, loc="left")
+    colour_bar(axes, limit)
+
+
+def _shown_band(stream, mels):
+    """Return the energies (columns, bins) of the frequencies that are shown, their edges in mel, and colour limits."""
+    top = mel_scale(min(stream.native_rate / 2, HIGHEST_HZ))
+    bottom = mel_scale(LOWEST_HZ)
+    lowest, highest = mel_scale(20), mel_scale(RATE / 2)
+    first, last = (round(128 * (edge - lowest) / (highest - lowest)) for edge in (bottom, top))
+    shown = mels[:, first:last]
+    # Digital silence would stretch the colours over what is no sound.
+    floor = np.log(np.finfo(np.float32).eps) + 0.1
+    sound = shown[shown > floor]
+    return shown, bottom, top, np.percentile(sound, (5, 99.7)) if sound.size else (0, 1)
+
+
+def _name_frequencies(axes, bottom, top):
+    ticks = [tick for tick in TICKS_HZ if bottom <= mel_scale(tick) < top]
+    axes.set_yticks([mel_scale(tick) for tick in ticks], [f"{tick:,}" for tick in ticks])
     axes.set_ylabel("frequency (Hz)\nmel scale")
 
 
@@ -197,8 +245,3 @@ def _luminance(colour):
     channels = np.array([int(colour[index : index + 2], 16) for index in (1, 3, 5)]) / 255
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def _mel(hertz):
-    """Kaldi's mel scale."""
-    return 1127 * np.log1p(hertz / 700)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -110,7 +110,7 @@ def run_recording(
     """
     total = len(recording.spans)
     report = None if progress is None else (lambda done: progress(done, total))
-    batches = list(predict(classifier, _clips(classifier, recording), batch_size, report))
+    batches = list(predict(classifier, recording_clips(classifier, recording), batch_size, report))
     return torch.cat([batch.embeddings for batch in batches]), torch.cat([batch.log_probs for batch in batches])
 
 
@@ -174,7 +174,8 @@ def classify_recording(
     )
 
 
-def _clips(classifier, recording):
+def recording_clips(classifier: LungSoundClassifier, recording: CutRecording) -> Iterator[Clip]:
+    """Yield the clip of each cycle or window of a recording, as the model gets it."""
     parts = recording.stream.cut(recording.spans)
     for (start, end), part in zip(recording.times, parts, strict=True):
         name = f"{recording.stream.name}, {start:.2f} to {end:.2f} s"
