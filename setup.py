@@ -54,8 +54,10 @@ setup(
         "cuda": ["mamba-ssm", "causal-conv1d"],
         # Export to ONNX, and running what was exported.
         "onnx": ["onnx", "onnxscript", "onnxruntime"],
+        # The Audio Spectrogram Transformer: hparams/ast.yaml.
+        "transformers": ["transformers>=5.24,<6"],
         # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
-        "bench": ["transformers", "scikit-learn"],
+        "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
         "explain": ["captum"],
         "test": [
@@ -71,6 +73,7 @@ setup(
             "onnx",
             "onnxscript",
             "onnxruntime",
+            "transformers>=5.24,<6",
             # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],

@@ -43,6 +43,8 @@ from .datasets.manifests import validate_manifests as validate_manifests
 from .datasets.manifests import write_manifest as write_manifest
 from .datasets.sprsound.prepare import prepare_sprsound as prepare_sprsound
 from .datasets.synthetic.folder import synthesize_icbhi as synthesize_icbhi
+from .encoders.ast import ASTEncoder as ASTEncoder
+from .encoders.beats import BEATsEncoder as BEATsEncoder
 from .encoders.cnn import CNNEncoder as CNNEncoder
 from .encoders.dass.checkpoint import load_dass_checkpoint as load_dass_checkpoint
 from .encoders.dass.encoder import DASSEncoder as DASSEncoder

@@ -10,7 +10,14 @@ from ruamel.yaml import YAML
 
 from lung_srad_plugin.ablation.grid import OWN_KEYS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.runs.experiment import describe_difference, experiment_settings, read_experiment
+from lung_srad_plugin.runs.experiment import (
+    ABSENT,
+    describe_difference,
+    experiment_settings,
+    is_placeholder,
+    parse_file,
+    read_experiment,
+)
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings
@@ -102,9 +109,12 @@ def plan_runs(grid, output, overrides=None):
     for row in grid.rows:
         origin = f"{grid.path}, row {row.name}"
         changes[row.name] = read_experiment(row.experiment, row.changes, origin)
-    _check_overrides(grid, overrides, {name: changed for name, (_, changed) in changes.items()})
+    _check_overrides(grid, overrides, changes)
+    given = {name: _overrides_of(base, changed, overrides, changes) for name, (base, changed) in changes.items()}
     for name, (base, changed) in changes.items():
-        settings[name] = experiment_settings(base, {**changed, **overrides, "seed": "SEED", "output_folder": "OUTPUT"})
+        settings[name] = experiment_settings(
+            base, {**changed, **given[name], "seed": "SEED", "output_folder": "OUTPUT"}
+        )
         check_settings({**settings[name], "seed": grid.seeds[0]}, f"{grid.path}, row {name}", complete=False)
     _check_distinct(grid, settings)
     runs = []
@@ -113,7 +123,7 @@ def plan_runs(grid, output, overrides=None):
             folder = Path(output) / row.name / str(seed)
             # Absolute, so that the file can be read from wherever it lies.
             base = {"base": str(row.experiment.resolve())}
-            text = _yaml({**base, **row.changes, **overrides, "seed": seed, "output_folder": str(folder)})
+            text = _yaml({**base, **row.changes, **given[row.name], "seed": seed, "output_folder": str(folder)})
             runs.append(Run(row.name, seed, folder, settings[row.name], text))
     return runs
 
@@ -175,13 +185,25 @@ def _check_overrides(grid, overrides, changes):
     for key, value in overrides.items():
         if key in OWN_KEYS:
             raise LungSRADError(f"--{key}: the grid gives it to each run: seeds in {grid.path}, folders by --output")
-        given = [row.get(key, KeyError) for row in changes.values()]
-        if any(one != given[0] for one in given):
-            rows = ", ".join(name for name, row in changes.items() if key in row)
+        given = [changed.get(key, KeyError) for _, changed in changes.values()]
+        if any(one != given[0] for one in given) and not _left_open(key, changes):
+            rows = ", ".join(name for name, (_, changed) in changes.items() if key in changed)
             raise LungSRADError(
                 f"--{key} {value}: the rows differ in it ({rows} set it), so the same value for all would make another "
                 f"table; leave it out, or change a copy of {grid.path}"
             )
+
+
+def _overrides_of(base, changed, overrides, changes):
+    """Return the overrides that a row takes: a value that other rows leave to the user is its own where it has one."""
+    return {key: value for key, value in overrides.items() if key not in changed or not _left_open(key, changes)}
+
+
+def _left_open(key, changes):
+    """Whether some row leaves this key to the user, as ``!PLACEHOLDER`` marks it."""
+    return any(
+        key not in changed and is_placeholder(parse_file(base, ABSENT).get(key)) for base, changed in changes.values()
+    )
 
 
 def _check_distinct(grid, settings):

@@ -62,7 +62,8 @@ class Passed(NamedTuple):
 def mixing_layers(encoder: Encoder, blocks: Sequence[str] | None = None) -> list[MixingLayer]:
     """Return the mixing layer of each block of an encoder.
 
-    A block has the SS2D or attention layer that is found among the modules of its map ``block``.
+    A block has the SS2D or attention layer that is found among the modules of its map ``block``, or of what the method
+    ``block_module`` returns for it, where the encoder has one: layers that take tokens are outside of the map.
 
     Arguments
     ---------
@@ -109,7 +110,7 @@ def mixing_layers(encoder: Encoder, blocks: Sequence[str] | None = None) -> list
 
 def _mixing_layer(encoder, whole, maps):
     """Return the mixing layer of a block, None where it has none."""
-    block = encoder.map_module(whole)
+    block = getattr(encoder, "block_module", encoder.map_module)(whole)
     module = next((one for one in block.modules() if isinstance(one, SS2D | Attention)), None)
     if module is None:
         return None

@@ -1,17 +1,23 @@
 """Normalising features: by AudioSet's statistics, by each clip's own, or by those of the training part."""
 
+import math
 from collections.abc import Iterable
 
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
 
-NORMALIZATIONS = ("audioset", "clip", "clip_mean", "bin_mean", "dataset")
+NORMALIZATIONS = ("audioset", "clip", "clip_mean", "bin_mean", "beats", "dataset")
 
 # Mean and standard deviation of the log-mel values of AudioSet: Gong et al. (2021), "AST: Audio Spectrogram
 # Transformer", Interspeech, section 2.2 and its published code.
 AUDIOSET_MEAN = -4.2677393
 AUDIOSET_STD = 4.5689974
+
+# Those of BEATs (Chen et al., 2022, and its published code), which takes waveforms times 2^15, so that the logarithm of
+# their energies is larger by that of 2^30.
+BEATS_MEAN = 15.41663 - 30 * math.log(2)
+BEATS_STD = 6.55582
 
 # Log-mel values of any sound deviate by more. Silence, which is one value, becomes 0 and not the rounding of its mean.
 MIN_STD = 0.01
@@ -32,13 +38,14 @@ class FeatureNormalization(torch.nn.Module):
         clip and AudioSet's deviation, so that loudness is taken out and contrast stays. ``"bin_mean"``: the mean over
         time of each mel bin of each clip and AudioSet's deviation, so that the frequency response of stethoscope, chest
         and recorder is taken out too (cepstral mean subtraction; Atal, 1974, J. Acoust. Soc. Am. 55), and with it a
-        sound that never changes within the clip. ``"dataset"``: those of the training part, set by ``fit``.
+        sound that never changes within the clip.
+        ``"beats"``: those with which BEATs was trained. ``"dataset"``: those of the training part, set by ``fit``.
     mean, std : float, optional
         With ``"dataset"``, where they are known: an exported model has them. Both or neither.
 
     Shape
     -----
-    Input (B, T, F), output the same. ``"audioset"`` and ``"dataset"`` take any shape.
+    Input (B, T, F), output the same. ``"audioset"``, ``"beats"`` and ``"dataset"`` take any shape.
 
     Raises
     ------
@@ -118,6 +125,8 @@ class FeatureNormalization(torch.nn.Module):
         """Return the normalised features; ``lens`` is not needed and not used, since clips are whole."""
         if self.kind == "audioset":
             return (feats - AUDIOSET_MEAN) / (2 * AUDIOSET_STD)
+        if self.kind == "beats":
+            return (feats - BEATS_MEAN) / (2 * BEATS_STD)
         if self.kind == "clip_mean":
             return (feats - feats.mean(dim=(1, 2), keepdim=True)) / (2 * AUDIOSET_STD)
         if self.kind == "bin_mean":

@@ -12,6 +12,15 @@ MODEL_CALLABLES = {
         ("depths", "dims", "drop_path_rate", "scan_backend", "gradient_checkpointing", "norm")
     ),
     "!new:lung_srad_plugin.CNNEncoder": Arguments(("channels",)),
+    "!new:lung_srad_plugin.ASTEncoder": Arguments(
+        ("hidden_size", "layers", "heads", "intermediate_size", "patch_size", "stride", "grid")
+    ),
+    "!new:lung_srad_plugin.BEATsEncoder": Arguments(
+        (
+            *("embed_dim", "hidden_size", "layers", "heads", "intermediate_size", "buckets", "max_distance"),
+            *("position_width", "position_groups", "gradient_decay"),
+        )
+    ),
     "!apply:lung_srad_plugin.smooth_blocks": Arguments(
         ("encoder", "stage", "blocks", "kernel_size", "sigma", "target", "padding")
     ),

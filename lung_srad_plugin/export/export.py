@@ -222,7 +222,8 @@ def _write(
     labels = [str(label) for label in settings["labels"]]
     for name in WEIGHTS:
         shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
-        weights = {key: value.contiguous() for key, value in read_weights(folder / f"{name}.ckpt").items()}
+        # Copies: layers of one model may share a tensor, which safetensors refuses.
+        weights = {key: value.contiguous().clone() for key, value in read_weights(folder / f"{name}.ckpt").items()}
         # Not save_file: only the user could read its files, and it reports a full disk by errors of its own kind.
         (folder / f"{name}.safetensors").write_bytes(save(weights, metadata={"format": "pt"}))
     make_label_encoder(labels).save(folder / LABEL_ENCODER)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +14,9 @@ from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCO
 from lung_srad_plugin.export.stored_model import StoredModel, read_model
 from lung_srad_plugin.inference.starter_model import STARTER, model_path, starter_folder
 from lung_srad_plugin.utils.folders import is_folder, nearest_folder, shorten_name
+from lung_srad_plugin.utils.hub import HUB_ID, HUB_SCHEME, schemed_hub_id
 
 HUB_TIMEOUT = 10.0  # seconds for the hub to answer the one question whether it has a model
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}", re.ASCII)
-_HUB_SCHEME = "hf://"
 
 
 def load_model(
@@ -133,16 +130,15 @@ def locate(source: str | Path | FetchSource | None) -> FetchSource:
     if isinstance(source, str):
         if text.startswith(("http:", "https:")):
             return FetchSource(FetchFrom.URI, text)
-        if text.startswith(_HUB_SCHEME) and _HUB_ID.fullmatch(text.removeprefix(_HUB_SCHEME)):
-            return FetchSource(FetchFrom.HUGGING_FACE, text.removeprefix(_HUB_SCHEME))
-        # Whatever else a path may look like is no hub id: a dot or ~ first, a drive, a backslash, a second slash.
-        if _HUB_ID.fullmatch(text) and not is_folder(text.split("/")[0]):
+        if hub_id := schemed_hub_id(text):
+            return FetchSource(FetchFrom.HUGGING_FACE, hub_id)
+        if HUB_ID.fullmatch(text) and not is_folder(text.split("/")[0]):
             near = nearest_folder(text)
             if near is None:
                 return FetchSource(FetchFrom.HUGGING_FACE, text)
             raise LungSRADError(
                 f"{text}: no such folder; did you mean {near}? If it is a model of the Hugging Face hub, write "
-                f"{_HUB_SCHEME}{text}"
+                f"{HUB_SCHEME}{text}"
             )
     near = nearest_folder(folder)
     hint = f"; did you mean {near}?" if near else ""

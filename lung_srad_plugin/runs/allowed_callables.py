@@ -13,7 +13,7 @@ _CLASSES = (
         "SpecAugment",
         "MelAugment",
     ),
-    *("DASSEncoder", "CNNEncoder"),
+    *("DASSEncoder", "CNNEncoder", "ASTEncoder", "BEATsEncoder"),
     *("LogClassifier", "Projector", "LungSoundModel", "PatchMixContrastiveLoss", "CosineByEpoch"),
 )
 _OPTIMIZERS = ("Adam", "AdamW", "SGD")

@@ -270,6 +270,11 @@ def _naming_missing_values(base):
         raise
 
 
+def is_placeholder(value: Any) -> bool:
+    """Return whether a value of a file that ``parse_file`` read is one that only the user can give."""
+    return _tag(value) == "!PLACEHOLDER"
+
+
 def _tag(node):
     return getattr(getattr(node, "tag", None), "value", None)
 

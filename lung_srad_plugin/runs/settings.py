@@ -54,6 +54,7 @@ Name = Annotated[str, Field(min_length=1, description="a path as text, for examp
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
 Switch = Annotated[bool, Field(description="True or False")]
 Count = Annotated[int, Field(ge=1, description="a whole number from 1")]
+Size = Annotated[int | None, Field(ge=1, description="a whole number from 1: a size of AST or BEATs")]
 Weight = Annotated[float, _finite(0, description="a number from 0; 0 switches the loss off")]
 Share = Annotated[float, _finite(0, 1, above=True, description="a share above 0 and at most 1")]
 Probability = Annotated[float, _finite(0, 1, description="a number from 0 to 1")]
@@ -130,7 +131,10 @@ class Settings(BaseModel):
     augment: Built
 
     pretrained: Annotated[
-        Name | None, Field(description="a file, an address, a model folder or starter, or null for random weights")
+        Name | None,
+        Field(
+            description="a file, an address, a folder, owner/name of the hub, or starter, or null for random weights"
+        ),
     ]
     pretrained_sha256: Annotated[
         str | None, Field(pattern=r"^[0-9a-fA-F]{64}$", description="64 hexadecimal digits, or null")
@@ -140,6 +144,24 @@ class Settings(BaseModel):
     drop_path_rate: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
     encoder_norm: Annotated[str, _one_of(NORMS)] = "layer"
     scan_backend: Annotated[str | None, _one_of(BACKENDS)]
+    channels: Annotated[list[Count] | None, Field(min_length=2, description="of the CNN: channels from 1")] = None
+    embed_dim: Size = None
+    hidden_size: Size = None
+    layers: Size = None
+    heads: Size = None
+    intermediate_size: Size = None
+    patch_size: Size = None
+    stride: Size = None
+    grid: Annotated[
+        list[Count] | None, Field(min_length=2, max_length=2, description="of AST: frequencies and times of positions")
+    ] = None
+    buckets: Size = None
+    max_distance: Size = None
+    position_width: Size = None
+    position_groups: Size = None
+    gradient_decay: Annotated[
+        float | None, _finite(0, 1, above=True, description="of BEATs: a number above 0 and at most 1")
+    ] = None
     gradient_checkpointing: Switch
     gaussian_stage: Annotated[int, Field(ge=0, description="the index of a stage, from 0")]
     gaussian_blocks: Annotated[

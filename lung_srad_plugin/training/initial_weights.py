@@ -6,8 +6,9 @@ from typing import Any, cast
 import torch
 
 from lung_srad_plugin.encoders.base import Encoder
-from lung_srad_plugin.encoders.pretrained import load_pretrained
+from lung_srad_plugin.encoders.pretrained import hub_files, load_pretrained
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.export.model_folder import HYPERPARAMS
 from lung_srad_plugin.export.stored_model import read_model
 from lung_srad_plugin.export.weights import find_weights, read_weights
 from lung_srad_plugin.inference.starter_model import model_path
@@ -25,8 +26,8 @@ def load_initial_weights(hparams: dict[str, Any]) -> dict[str, str] | None:
     Arguments
     ---------
     hparams : dict
-        The built experiment. ``pretrained`` is a file or an address of published weights, a model folder, ``starter``
-        for the model that comes with the package, or None.
+        The built experiment. ``pretrained`` names published weights as for ``load_pretrained``, or is a model folder,
+        ``starter`` for the model that comes with the package, or None.
 
     Raises
     ------
@@ -38,7 +39,8 @@ def load_initial_weights(hparams: dict[str, Any]) -> dict[str, str] | None:
         return None
     encoder = hparams["embedding_model"]
     path = model_path(source)
-    if is_folder(path):
+    published = all((path / name).is_file() for name in hub_files(encoder)) and not (path / HYPERPARAMS).is_file()
+    if is_folder(path) and not (hub_files(encoder) and published):
         found = load_model_weights(encoder, path, source, sha256)
     else:
         found = load_pretrained(encoder, source, hparams["save_folder"], sha256)

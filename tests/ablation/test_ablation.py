@@ -33,7 +33,7 @@ from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.metrics.predictions import make_table
 from lung_srad_plugin.metrics.predictions_file import write_predictions
 from lung_srad_plugin.runs.command_line import read_overrides
-from lung_srad_plugin.runs.experiment import read_experiment
+from lung_srad_plugin.runs.experiment import parse_keys, read_experiment
 from lung_srad_plugin.runs.results import score_predictions
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.selection import EpochSelection
@@ -181,9 +181,29 @@ def test_published_figures_are_read_as_mean_and_deviation():
     }
     assert published["dass"]["Score"] == (61.06, 1.27)
     assert published["dass_gaussian_patch"] == {}
+    assert published["ast"] == {
+        "Sp": (77.14, None),
+        "Se": (41.97, None),
+        "Score": (59.55, None),
+        "2-class": (66.77, None),
+    }
+    assert published["ast_patch_mix"]["Score"] == (62.37, None)
 
 
-@pytest.mark.parametrize(("name", "rows"), [("ablation", 6), ("ablation_factors", 27), ("ablation_small", 5)])
+def test_weights_of_the_command_line_go_to_the_rows_that_have_none_of_their_own(tmp_path):
+    given = {"data_folder": "x", "pretrained": "DASS_medium_v2.pth"}
+    runs = plan_runs(read_grid(HPARAMS / "ablation.yaml"), tmp_path, given)[:8]
+    assert {run.row: run.settings["pretrained"] for run in runs} == {
+        **dict.fromkeys((run.row for run in runs), "DASS_medium_v2.pth"),
+        **dict.fromkeys(("ast", "ast_patch_mix"), "MIT/ast-finetuned-audioset-10-10-0.4593"),
+    }
+    mixing = next(run for run in runs if run.row == "ast_patch_mix")
+    assert "pretrained" not in parse_keys(mixing.text, "x")
+    names = ("alpha_patch", "alpha_time", "temperature", "batch_size", "class_weighting")
+    assert [mixing.settings[name] for name in names] == [1.0, 0.0, 0.06, 8, "none"]
+
+
+@pytest.mark.parametrize(("name", "rows"), [("ablation", 8), ("ablation_factors", 27), ("ablation_small", 5)])
 def test_each_row_of_the_grids_can_be_built(name, rows, tmp_path):
     grid = read_grid(HPARAMS / f"{name}.yaml")
     assert len(grid.rows) == rows

@@ -7,6 +7,8 @@ import torch
 from conv_encoder import ConvEncoder
 
 from lung_srad_plugin import (
+    ASTEncoder,
+    BEATsEncoder,
     CNNEncoder,
     CycleFeatures,
     DASSEncoder,
@@ -34,7 +36,16 @@ def cnn():
     return CNNEncoder([4, 6, 8])
 
 
-@pytest.fixture(params=[dass, ConvEncoder, cnn])
+def ast():
+    pytest.importorskip("transformers")
+    return ASTEncoder(hidden_size=16, layers=2, heads=2, intermediate_size=16, grid=(2, 3))
+
+
+def beats():
+    return BEATsEncoder(8, hidden_size=16, layers=2, heads=2, intermediate_size=16, position_groups=2)
+
+
+@pytest.fixture(params=[dass, ConvEncoder, cnn, ast, beats])
 def encoder(request):
     torch.manual_seed(0)
     return request.param().eval()

@@ -121,6 +121,7 @@ class DASSEncoder(torch.nn.Module):
     """
 
     published_weights = "DASS_medium_v2.pth or DASS_small_v2.pth from https://github.com/Saurabhbhati/DASS/releases"
+    hub_files = ("model.safetensors",)
 
     def __init__(
         self,
