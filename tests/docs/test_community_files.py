@@ -1,0 +1,70 @@
+"""The files for people who cite, report and contribute: they agree with the package and with each other."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lung_srad_plugin import __version__
+
+ROOT = Path(__file__).parents[2]
+FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_citation_is_of_this_version_and_names_the_paper():
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == __version__
+    assert citation["license"] == "Apache-2.0"
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    (paper,) = citation["references"]
+    assert "2606.11922" in paper["url"]
+    assert {"type", "title", "authors"} <= set(paper)
+
+
+def test_changelog_has_this_version_below_the_unreleased_changes():
+    versions = re.findall(r"^## (\S+)", read("CHANGELOG.md"), re.MULTILINE)
+    assert versions[0] == "Unreleased"
+    assert versions[1] == ".".join(__version__.split(".")[:2])
+
+
+def test_guide_for_contributors_has_each_folder_of_the_package():
+    folders = {path.parent.name for path in (ROOT / "lung_srad_plugin").glob("*/__init__.py")}
+    table = read("CONTRIBUTING.md").partition("## Where things go")[2].partition("| to add |")[0]
+    assert set(re.findall(r"`(\w+)/`", table)) == folders
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
+def test_issue_form_has_what_the_host_requires(form):
+    content = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert content["name"] and content["description"]
+    fields = [field for field in content["body"] if field["type"] != "markdown"]
+    assert {field["type"] for field in fields} <= {"textarea", "input", "dropdown"}
+    assert len({field["id"] for field in fields}) == len(fields)
+    assert all(field["attributes"]["label"] for field in fields)
+    assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_workflow_runs_on_each_system_what_make_test_runs():
+    workflow = yaml.safe_load(read(".github/workflows/tests.yml"))
+    job = workflow["jobs"]["test"]
+    assert set(job["strategy"]["matrix"]["os"]) == {"ubuntu-latest", "macos-latest", "windows-latest"}
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    assert ".ci/run" in commands and "make test" in read(".ci/run")
+    on_windows = "\n".join(command for command in commands if command != ".ci/run")
+    makefile = read("Makefile").replace("$(WORKERS)", "2")
+    recipes = re.findall(r"^(?:test|lint):.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    lines = [line.strip().replace("$(BIN)/", "") for recipe in recipes for line in recipe.splitlines()]
+    assert len(lines) >= 5
+    for line in lines:
+        assert line in on_windows
+
+
+def test_workflow_tries_the_first_and_the_last_python_that_the_package_admits():
+    matrix = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["test"]["strategy"]["matrix"]
+    low, high = re.search(r'python_requires=">=3\.(\d+),<3\.(\d+)"', read("setup.py")).groups()
+    assert matrix["python"] == [f"3.{low}", f"3.{int(high) - 1}"]
