@@ -16,8 +16,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]),
+    # The experiments and grids lie at the top of the repository, and in the package where it is installed.
+    packages=[*find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]), "lung_srad_plugin.hparams"],
+    package_dir={"lung_srad_plugin.hparams": "hparams"},
     package_data={
+        "lung_srad_plugin.hparams": ["*.yaml"],
         "lung_srad_plugin": [
             "LICENSE.txt",
             "py.typed",
@@ -26,7 +29,8 @@ setup(
             "reporting/templates/*.jinja",
             "export/templates/*.jinja",
             "inference/starter/*",
-        ]
+            "inference/starter/.lung-srad-files",
+        ],
     },
     install_requires=[
         # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.

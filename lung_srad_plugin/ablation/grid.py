@@ -2,7 +2,7 @@
 
 A grid file is plain yaml::
 
-    experiment: lung_srad.yaml     # what rows build on, relative to this file
+    experiment: lung_srad.yaml     # what rows build on, relative to this file; or one that comes with the package
     changes: {number_of_epochs: 5} # to every row; may be left out
     seeds: [1, 2, 3]
     reference: full                # the row that the others are compared with
@@ -24,6 +24,7 @@ from pathlib import Path
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.experiment import parse_file
+from lung_srad_plugin.runs.named_files import find_file
 
 # The figures of the published tables, and the keys under which a run's results have them.
 FIGURES = {
@@ -78,6 +79,7 @@ def read_grid(path):
     Arguments
     ---------
     path : str or Path
+        A file, or the name of one that comes with the package, such as ``ablation``.
 
     Returns
     -------
@@ -99,8 +101,8 @@ def read_grid(path):
     >>> [(row.name, row.changes) for row in grid.rows]
     [('full', {}), ('slow', {'lr': 0.01})]
     """
-    path = Path(path)
-    tree = parse_file(path, "no such grid; hparams/ablation.yaml is one")
+    path = find_file(path)
+    tree = parse_file(path, "no such grid; hparams/ablation.yaml is one, and `ablation` is its name in any folder")
     problems = _unknown("", tree, _GRID_KEYS)
     problems += [f"{key} is missing" for key in ("seeds", "reference", "rows") if key not in tree]
     seeds = tree.get("seeds", [0])
@@ -134,7 +136,7 @@ def read_grid(path):
         rows=tuple(
             Row(
                 name=row["name"],
-                experiment=path.parent / row.get("experiment", tree.get("experiment")),
+                experiment=find_file(row.get("experiment", tree.get("experiment")), path.parent),
                 changes={**tree.get("changes", {}), **row.get("changes", {})},
                 published={name: _mean_and_deviation(figure) for name, figure in row.get("published", {}).items()},
             )
@@ -153,7 +155,7 @@ def _row_problems(where, row, path, tree):
     experiment = row.get("experiment", tree.get("experiment"))
     if experiment is None:
         problems.append(f"{where}: no experiment, neither in the row nor in the grid")
-    elif not (path.parent / str(experiment)).is_file():
+    elif not find_file(str(experiment), path.parent).is_file():
         problems.append(f"{where}: no such experiment: {path.parent / str(experiment)}")
     problems += _change_problems(f"{where}: changes", row.get("changes", {}))
     published = row.get("published", {})

@@ -11,7 +11,12 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def train(
     context: typer.Context,
-    hparams: Annotated[Path, typer.Argument(help="The experiment, for example hparams/lung_srad.yaml.")],
+    hparams: Annotated[
+        Path,
+        typer.Argument(
+            help="The experiment: a file, or the name of one that comes with lung-srad, for example lung_srad."
+        ),
+    ],
 ):
     """Train and evaluate. What follows the file goes to the recipe: --key value, --device cuda, ...
 
@@ -24,7 +29,10 @@ def train(
 
 def ablate(
     context: typer.Context,
-    grid: Annotated[Path, typer.Argument(help="The grid, for example hparams/ablation.yaml.")],
+    grid: Annotated[
+        Path,
+        typer.Argument(help="The grid: a file, or the name of one that comes with lung-srad, for example ablation."),
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the runs and of the table.")],
     jobs: Annotated[int | None, typer.Option(help="Runs at a time; by default one, or one for each device.")] = None,
     devices: Annotated[

@@ -9,6 +9,7 @@ from speechbrain.utils.run_opts import HELP_TEXTS, RunOptions
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.experiment import parse_value
+from lung_srad_plugin.runs.named_files import find_file
 from lung_srad_plugin.utils.devices import check_device
 
 # Run options of SpeechBrain that are keys of the experiment too: the saved settings must state what was trained.
@@ -49,7 +50,8 @@ def read_command_line(arguments: list[str]) -> CommandLine:
     Arguments
     ---------
     arguments : list of str
-        An experiment, ``--key value`` for each setting to replace, and SpeechBrain's run options.
+        An experiment (a file, or the name of one that comes with the package, such as ``lung_srad``), ``--key value``
+        for each setting to replace, and SpeechBrain's run options.
 
     Raises
     ------
@@ -59,9 +61,9 @@ def read_command_line(arguments: list[str]) -> CommandLine:
 
     Example
     -------
-    >>> line = read_command_line(["lung_srad.yaml", "--lr", "0.1", "--device=cpu", "--noprogressbar"])
+    >>> line = read_command_line(["mine.yaml", "--lr", "0.1", "--device=cpu", "--noprogressbar"])
     >>> line.file, line.overrides, line.run_opts.device, line.run_opts.noprogressbar
-    ('lung_srad.yaml', {'lr': 0.1}, 'cpu', True)
+    ('mine.yaml', {'lr': 0.1}, 'cpu', True)
     """
     if {"-h", "--help"} & set(arguments):
         RunOptions.from_command_line_args(["--help"])  # prints the run options and exits
@@ -83,7 +85,9 @@ def read_command_line(arguments: list[str]) -> CommandLine:
     _, run_opts, _ = RunOptions.from_command_line_args([*files, *options])
     run_opts = check_run_options(run_opts)
     given = [name for name in SETTINGS_AND_OPTIONS if name in run_opts.overridden_args]
-    return CommandLine(files[0], run_opts, {**settings, **{name: getattr(run_opts, name) for name in given}})
+    return CommandLine(
+        str(find_file(files[0])), run_opts, {**settings, **{name: getattr(run_opts, name) for name in given}}
+    )
 
 
 def read_overrides(arguments: list[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.runs.named_files import find_file
 
 # The cure for a value that only the user can give; the recipe's yaml files mark it with !PLACEHOLDER.
 CURES = {
@@ -29,7 +30,10 @@ CURES = {
     ),
 }
 
-ABSENT = "no such hyperparameter file; hparams/ holds one for each experiment"
+ABSENT = (
+    "no such hyperparameter file; hparams/ holds one for each experiment, and the name of one of them, such as "
+    "lung_srad, means it in any folder"
+)
 SHOWN_SETTINGS = 6
 _REFERENCE = re.compile(r"<(\w+)")
 # Where things are, and how the same numbers are computed.
@@ -46,7 +50,8 @@ def read_experiment(
 ) -> tuple[Path, dict[str, Any]]:
     """Join an experiment with what it builds on.
 
-    A file whose key ``base`` names another file, relative to its own folder, holds nothing but what it changes there.
+    A file whose key ``base`` names another file, relative to its own folder, or one that comes with the package, such
+    as ``lung_srad.yaml``, holds nothing but what it changes there.
     So an ablation is as short as its difference, and is read just like overrides on the command line. A mapping changes
     the values it names; one with another tag than it had before, such as ``!new:my_package.Encoder``, takes the place
     of the whole. A file may add keys that it refers to itself.
@@ -90,7 +95,7 @@ def read_experiment(
     while "base" in tree:
         seen.append(file.resolve())
         changes.append(({key: value for key, value in tree.items() if key != "base"}, str(file)))
-        file = file.parent / tree["base"]
+        file = find_file(tree["base"], file.parent)
         if file.resolve() in seen:
             raise LungSRADError(f"{file}: its `base` leads back to itself")
         tree = parse_file(file, ABSENT)

@@ -47,8 +47,9 @@ def train(arguments: list[str]) -> dict[str, Any]:
     Arguments
     ---------
     arguments : list of str
-        The words of the command line: a hyperparameter file, ``--key value`` for each key of it to replace, and
-        SpeechBrain's run options such as ``--device cuda`` or ``--test_only``.
+        The words of the command line: a hyperparameter file, or the name of one that comes with the package;
+        ``--key value`` for each key of it to replace; and SpeechBrain's run options such as ``--device cuda`` or
+        ``--test_only``.
 
     Returns
     -------
@@ -67,6 +68,8 @@ def train(arguments: list[str]) -> dict[str, Any]:
     base, changes = read_experiment(command.file, command.overrides)
     settings = experiment_settings(base, changes)
     check_settings(settings, command.file)
+    if if_main_process():
+        Console().print(f"experiment: {escape(command.file)}", highlight=False, soft_wrap=True)
     run = RunFolder(settings["output_folder"])
     join_process_group(command.run_opts)
     lock = RunLock(run)
