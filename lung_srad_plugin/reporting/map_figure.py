@@ -87,6 +87,9 @@ def plot_maps(
         for second in joins:
             panel.axvline(second, color="0.35", lw=0.9, ls=(0, (4, 2)))
     panels[-1].set_xlabel("time in the clip (s)" + ("; dashed: the sound is repeated" if joins else ""), fontsize=8)
+    # The layout is computed once, and not again for each format the figure is saved in.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 
