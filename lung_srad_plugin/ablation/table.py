@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lung_srad_plugin.ablation.execute import Failure
+from lung_srad_plugin.ablation.factors import find_factors
 from lung_srad_plugin.ablation.grid import FIGURES, Grid
 from lung_srad_plugin.ablation.runs import Run
 from lung_srad_plugin.errors import LungSRADError
@@ -46,9 +47,10 @@ def ablation_table(
     -------
     dict
         Ready for JSON, undefined numbers None. ``reference``, ``seeds``, ``published_source``, ``selection`` (in words,
-        by rule), ``test`` (``cycles``, ``patients``), ``bootstrap``, ``notes`` (what a reader must know), ``rows`` and
-        ``failures``. Each row has its ``name``, ``experiment``, ``changes`` (the settings in which it differs from the
-        reference), ``published`` (``mean``, ``sd`` by figure), ``runs`` (by seed: the folder, whether it is finished,
+        by rule), ``test`` (``cycles``, ``patients``), ``bootstrap``, ``notes`` (what a reader must know), ``rows``,
+        ``factors`` (as of ``find_factors``) and ``failures``. Each row has its ``name``, ``experiment``, ``changes``
+        (the settings in which it differs from the reference), ``published`` (``mean``, ``sd`` by figure), ``runs`` (by
+        seed: the folder, whether it is finished,
         commit and seconds), and by rule ``measured`` (by figure: ``mean``, ``sd``, ``values`` by seed), ``epochs`` by
         seed and ``difference`` from the reference (by figure: ``value``, ``low``, ``high``; None for the reference, and
         where there is no finished run or, as a note then says, the test cycles are not the reference's).
@@ -111,6 +113,7 @@ def ablation_table(
         "bootstrap": bootstrap.describe(),
         "notes": _notes(grid, finished, results, test) + incomparable,
         "rows": rows,
+        "factors": find_factors(rows, grid.reference, settings),
         "failures": [
             {"row": one.run.row, "seed": one.run.seed, "ended": one.ended, "log": one.tail.splitlines()}
             for one in failures

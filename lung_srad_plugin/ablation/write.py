@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from lung_srad_plugin.ablation.page import render_ablation
-from lung_srad_plugin.ablation.plot import plot_ablation
+from lung_srad_plugin.ablation.plot import plot_ablation, plot_factors
 from lung_srad_plugin.ablation.report import csv_text, markdown
-from lung_srad_plugin.reporting.figures import save_figure
+from lung_srad_plugin.reporting.figures import FORMATS, save_figure, save_figures
 from lung_srad_plugin.utils.files import write_together
+
+FACTORS = "ablation_factors"
 
 
 def table_files(output):
@@ -18,11 +20,16 @@ def table_files(output):
     output : str or Path
         The folder.
     """
-    return [Path(output) / f"ablation.{ending}" for ending in ("json", "html", "md", "csv", "png")]
+    endings = ("json", "html", "md", "csv", "png")
+    names = [*(f"ablation.{ending}" for ending in endings), *(f"{FACTORS}.{ending}" for ending in FORMATS)]
+    return [Path(output) / name for name in names]
 
 
 def write_table(table, output):
     """Write ``ablation.html``, ``.md``, ``.csv``, ``.json`` and, where a run is finished, ``ablation.png``.
+
+    Where rows vary one factor alone (``ablation.factors``), the Score over each such factor is drawn too, for a paper:
+    ``ablation_factors`` as PNG, PDF and SVG.
 
     Arguments
     ---------
@@ -42,3 +49,5 @@ def write_table(table, output):
     )
     if table["selection"]:
         save_figure(plot_ablation(table), output / "ablation.png")
+        if table["factors"]:
+            save_figures(plot_factors(table), output / FACTORS)

@@ -28,6 +28,7 @@ from lung_srad_plugin import (
 from lung_srad_plugin.ablation.command import INTERRUPTED, ablate
 from lung_srad_plugin.ablation.execute import execute, launch_subprocess, make_slots
 from lung_srad_plugin.ablation.grid import FIGURES, read_grid
+from lung_srad_plugin.ablation.plot import plot_factors
 from lung_srad_plugin.ablation.runs import check_folders, plan_runs, prepare_folder
 from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.metrics.predictions import make_table
@@ -430,6 +431,54 @@ def test_difference_is_that_of_the_means_with_patients_resampled(table):
     assert any("2 patients are too few" in note for note in table["notes"])
     assert "Split: official, SHA-256 5e8a." in table["notes"]
     assert "Patients in both train and test: 156, 218. What the models learned of them may help." in table["notes"]
+
+
+FACTOR_ROWS = """
+experiment: base.yaml
+seeds: [1, 2]
+reference: plain
+rows:
+  - name: plain
+  - {name: hot, changes: {temperature: 0.5}}
+  - {name: cold, changes: {temperature: 0.06}}
+  - {name: hot_and_fast, changes: {temperature: 0.5, lr: 0.2}}
+  - {name: none, changes: {gaussian_blocks: []}}
+  - {name: first, changes: {gaussian_stage: 0, gaussian_blocks: [0, 1]}}
+"""
+
+
+def test_scores_over_each_factor_that_rows_vary_alone(tmp_path):
+    base = "seed: 0\noutput_folder: x\nlr: 0.1\ntemperature: 0.2\ngaussian_stage: 2\ngaussian_blocks: [2, 3]\n"
+    (tmp_path / "base.yaml").write_text(base + "gaussian_kernel: 5\n", encoding="utf-8")
+    names = ("plain", "hot", "cold", "hot_and_fast", "none", "first")
+    answers = {(name, seed): ANSWERS["plain", seed] for name in names for seed in (1, 2)}
+    del answers["first", 2]
+    answers["cold", 1] = [0, 0, 1, 2]
+    out = tmp_path / "out"
+    assert ablate(write(tmp_path, FACTOR_ROWS), out, launch=answer(answers)) == 1
+    factors = json.loads((out / "ablation.json").read_text(encoding="utf-8"))["factors"]
+    assert [(one["row"], one["value"]) for one in factors["temperature"]] == [
+        ("cold", 0.06),
+        ("plain", 0.2),
+        ("hot", 0.5),
+    ]
+    assert [(one["row"], one["value"]) for one in factors["smoothed blocks"]] == [
+        ("plain", "stage 2: 2, 3"),
+        ("none", "none"),
+        ("first", "stage 0: 0, 1"),
+    ]
+    assert set(factors) == {"temperature", "smoothed blocks"}
+    assert (out / "ablation_factors.pdf").read_bytes().startswith(b"%PDF")
+    table = json.loads((out / "ablation.json").read_text(encoding="utf-8"))
+    temperature, _ = plot_factors(table).axes[:2]
+    means = temperature.containers[0].lines[0].get_xydata()
+    assert means.tolist() == [[0, 75.0], [1, 50.0], [2, 50.0]]  # cold: 100 and 50
+    assert [tick.get_text() for tick in temperature.get_xticklabels()] == ["0.06", "0.2", "0.5"]
+
+
+def test_without_such_rows_there_is_no_figure_of_factors(table, tmp_path):
+    assert table["factors"] == {}
+    assert not (tmp_path / "out" / "ablation_factors.png").exists()
 
 
 def test_the_same_numbers_stand_in_markdown_and_csv(table, tmp_path):
