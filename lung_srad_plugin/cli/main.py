@@ -19,6 +19,7 @@ from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.explain import explain
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
+from lung_srad_plugin.cli.retention import retention
 from lung_srad_plugin.cli.spectrum import spectrum
 from lung_srad_plugin.cli.train import PASS_ON, ablate, train
 from lung_srad_plugin.errors import LungSRADError
@@ -70,6 +71,7 @@ app.command(context_settings=PASS_ON)(train)
 app.command(context_settings=PASS_ON)(ablate)
 app.command()(evaluate)
 app.command()(spectrum)
+app.command()(retention)
 app.command()(check_timeline)
 app.command()(explain)
 app.command()(export)
