@@ -5,8 +5,8 @@ from typing import Any
 
 FACTORS = {
     "temperature": ("temperature",),
-    "gaussian kernel": ("gaussian_kernel",),
-    "gaussian sigma": ("gaussian_sigma",),
+    "Gaussian kernel": ("gaussian_kernel",),
+    "Gaussian sigma": ("gaussian_sigma",),
     "smoothed blocks": ("gaussian_stage", "gaussian_blocks"),
 }
 """Names of factors, and the settings that make each of them."""

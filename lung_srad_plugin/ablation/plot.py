@@ -55,17 +55,18 @@ def plot_factors(table):
 
     rules, factors = table["selection"], table["factors"]
     measured = {row["name"]: row["measured"] for row in table["rows"]}
-    figure = Figure(figsize=(1.0 + 2.2 * len(factors), 0.8 + 2.3 * len(rules)), layout="constrained")
-    panels = figure.subplots(len(rules), len(factors), sharey=True, squeeze=False)
+    figure = Figure(figsize=(1.0 + 1.7 * len(factors), 1.4 + 2.0 * len(rules)), layout="constrained")
+    panels = figure.subplots(len(rules), len(factors), sharex="col", sharey=True, squeeze=False)
     for line, rule in zip(panels, rules, strict=True):
-        for axes, (factor, points) in zip(line, factors.items(), strict=True):
+        for axes, points in zip(line, factors.values(), strict=True):
             _draw_factor(axes, points, {name: by_rule.get(rule, {}).get("Score") for name, by_rule in measured.items()})
             reference = next(at for at, point in enumerate(points) if point["row"] == table["reference"])
             score = measured[table["reference"]].get(rule, {}).get("Score")
             if score is not None:
                 axes.plot(reference, score["mean"], "o", color=MEAN, ms=7, zorder=3)
-            axes.set_xlabel(f"{factor} (map positions)" if factor in ("gaussian kernel", "gaussian sigma") else factor)
-        line[0].set_ylabel(f"Score on the test cycles, percent\n(epochs selected by {rule})")
+        line[0].set_ylabel(f"Score on test cycles, %\n(epochs by {rule})")
+    for axes, factor in zip(panels[-1], factors, strict=True):
+        axes.set_xlabel(f"{factor}\n(map positions)" if factor.startswith("Gaussian") else factor)
     figure.suptitle(
         "dot: a seed; open circle: mean ± sd over seeds; filled: the reference row", fontsize=9, color="0.3"
     )
@@ -78,7 +79,7 @@ def _draw_factor(axes, points, scores):
     numbers = all(isinstance(point["value"], int | float) for point in points)
     for at, score in means:
         values = list(score["values"].values())
-        axes.plot([at] * len(values), values, ".", color=SEED, alpha=0.6, ms=5, mew=0)
+        axes.plot([at + 0.2] * len(values), values, "o", color=SEED, alpha=0.7, ms=4, mew=0)
     axes.errorbar(
         [at for at, _ in means],
         [score["mean"] for _, score in means],
