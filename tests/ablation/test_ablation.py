@@ -470,7 +470,7 @@ def test_scores_over_each_factor_that_rows_vary_alone(tmp_path):
     assert set(factors) == {"temperature", "smoothed blocks"}
     assert (out / "ablation_factors.pdf").read_bytes().startswith(b"%PDF")
     table = json.loads((out / "ablation.json").read_text(encoding="utf-8"))
-    temperature, _ = plot_factors(table).axes[:2]
+    temperature, _ = plot_factors(table).axes[-2:]
     means = temperature.containers[0].lines[0].get_xydata()
     assert means.tolist() == [[0, 75.0], [1, 50.0], [2, 50.0]]  # cold: 100 and 50
     assert [tick.get_text() for tick in temperature.get_xticklabels()] == ["0.06", "0.2", "0.5"]
