@@ -10,12 +10,13 @@ from lung_srad_plugin.utils.files import RESULT_MARK, write_together
 from lung_srad_plugin.utils.text import rich_text
 
 if TYPE_CHECKING:
-    from lung_srad_plugin.inference.result import Classification
+    from lung_srad_plugin.inference.result import Classification, Segment
     from lung_srad_plugin.reporting.map_figure import RecordingMap
 
 # Formats, and what their files end in after RESULT_MARK: "a.txt" alone would be the annotation of "a.wav".
 ENDINGS = {"table": ".txt", "json": ".json", "csv": ".csv", "audacity": ".txt"}
 FILE_WIDTH = 100  # characters of a table that is not printed on a terminal
+CLOSE_HOP = 2.0  # seconds: where windows lie closer, a row for each stretch would make the table long
 # Printed where a reader would wonder.
 RULE = (
     "The class is the most probable one: it can be normal where P(abnormal) exceeds 0.5, which several classes share."
@@ -99,12 +100,13 @@ def print_table(result: Classification, file: TextIO) -> None:
         table.add_column(f"P({name})", justify="right")
     if point is not None:
         table.add_column("called abnormal")
-    for segment in result.segments:
+    segments = _table_segments(result)
+    for segment in segments:
         called = () if point is None else ("yes" if result.called_abnormal(segment) else "no",)
         table.add_row(*_cells(segment, shown), *called)
     table.add_section()
-    count = sum(map(result.called_abnormal, result.segments)) if point is not None else 0
-    called = () if point is None else (f"{count} of {len(result.segments)}",)
+    count = sum(map(result.called_abnormal, segments)) if point is not None else 0
+    called = () if point is None else (f"{count} of {len(segments)}",)
     table.add_row("all", "", *_cells(result.summary, shown)[2:], *called, style="bold")
     console.print(table)
     if point is not None:
@@ -123,6 +125,29 @@ def _json_line(result):
 
 def _audacity(result):
     return result.to_audacity()
+
+
+def _table_segments(result):
+    """Return the rows of the table; where windows lie close, neighbours of one class are one row with their mean."""
+    if result.windows is None or result.windows.hop >= CLOSE_HOP:
+        return result.segments
+    from lung_srad_plugin.inference.result import summarize
+
+    runs: list[list[Segment]] = []
+    for segment in result.segments:
+        if runs and _alike(runs[-1][-1], segment, result):
+            runs[-1].append(segment)
+        else:
+            runs.append([segment])
+    labels = list(result.summary.probabilities)
+    return [run[0] if len(run) == 1 else summarize(run, labels) for run in runs]
+
+
+def _alike(segment, following, result):
+    touching = segment.label == following.label and segment.end == following.start
+    if not touching or result.operating_point is None:
+        return touching
+    return result.called_abnormal(segment) == result.called_abnormal(following)
 
 
 def _cells(segment, shown):

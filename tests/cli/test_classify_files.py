@@ -265,6 +265,18 @@ def test_windows_may_be_shorter_than_the_input(run, data, model_folder):
     assert code == 2 and "window=9" in errors
 
 
+def test_a_table_of_close_windows_has_a_row_for_each_run_of_a_class(run, data, model_folder):
+    command = ["classify", data / f"{NAME}.wav", "-m", model_folder, "--window", 1, "--hop", 0.5]
+    rows = list(csv.DictReader(io.StringIO(run(*command, "--format", "csv")[1])))
+    runs = [rows[0]]
+    for row in rows[1:]:
+        if row["label"] != runs[-1]["label"]:
+            runs.append(row)
+    table = [line.split() for line in run(*command)[1].splitlines() if "│" in line]
+    shown = [(cells[1], cells[5]) for cells in table[:-1]]
+    assert len(rows) == 10 and shown == [(f"{float(row['start']):.2f}", row["label"]) for row in runs]
+
+
 def test_a_table_lists_the_events_where_the_model_has_thresholds(run, data, model_folder, tmp_path):
     folder = shutil.copytree(model_folder, tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())

@@ -3,19 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from lung_srad_plugin.reporting.pages import format_interval
+from lung_srad_plugin.reporting.pages import format_interval, format_value
 from lung_srad_plugin.utils.text import rich_text
 
 SHOWN = 10
-WIDTH = 140  # characters where standard output is no terminal
+WIDTH = 120  # characters where standard output is no terminal
 
+# Metric, title, unit, and whether its interval is shown: those of all are in the files.
 _COLUMNS = (
-    ("auroc", "AUROC", ""),
-    ("sensitivity", "Se", "%"),
-    ("specificity", "Sp", "%"),
-    ("precision", "precision", "%"),
-    ("recall", "recall", "%"),
-    ("f1", "F1", "%"),
+    ("auroc", "AUROC", "", True),
+    ("sensitivity", "Se", "%", False),
+    ("specificity", "Sp", "%", False),
+    ("precision", "precision", "%", False),
+    ("recall", "recall", "%", False),
+    ("f1", "F1", "%", True),
 )
 
 
@@ -41,10 +42,10 @@ def print_timelines(report: dict[str, Any], output: str | Path) -> None:
         table = Table(title=rich_text(f"{timeline['name']} ({interval})"), title_justify="left")
         for name in ("data set", "finding", "P from"):
             table.add_column(name)
-        for _, title, unit in _COLUMNS:
+        for _, title, unit, _ in _COLUMNS:
             table.add_column(f"{title}, {unit}" if unit else title, justify="right")
         for one in timeline["measured"]:
-            values = [_text(one["metrics"][name], unit) for name, _, unit in _COLUMNS]
+            values = [_text(one["metrics"][name], unit, whole) for name, _, unit, whole in _COLUMNS]
             table.add_row(rich_text(one["data_set"]), one["finding"], f"{one['threshold']:g}", *values)
         console.print(table)
     for one in report["timelines"][0]["measured"]:
@@ -88,6 +89,6 @@ def _print_candidates(console, report):
     )
 
 
-def _text(interval, unit):
+def _text(interval, unit, whole):
     finite = {key: None if value != value else value for key, value in interval.items()}  # NaN differs from itself
-    return format_interval(finite, unit)
+    return format_interval(finite, unit) if whole else format_value(finite["value"], unit)

@@ -102,7 +102,7 @@ def _draw_recording(axes, axis, timeline, rule, shown, index):
         spans = zip(recording.starts[has], recording.ends[has], strict=True)
         axes.broken_barh([(start, end - start) for start, end in spans], (level, 0.1), color=colour)
         if name in rule.thresholds:
-            axes.axhline(rule.thresholds[name], color=colour, ls=":", lw=0.8)
+            axes.axhline(rule.thresholds[name], color=colour, ls=":", lw=1.0, label=f"threshold of {name}")
             runs = find_runs(starts, ends, scores, rule.thresholds[name], rule.min_duration)
             bars = zip(runs.starts, runs.ends, strict=True)
             axes.broken_barh([(start, end - start) for start, end in bars], (level - 0.13, 0.1), facecolor="none",
