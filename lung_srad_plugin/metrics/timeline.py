@@ -1,11 +1,17 @@
 """A predicted timeline against annotated events: by time, and by event.
 
-Only annotated time counts: what a model answers where nothing is annotated is neither right nor wrong. By time, the
-timeline is read in the middle of each frame. By event, runs of positive answers are compared with the annotated events
-by how much they overlap, as in the intersection-based scores of PSDS (Bilen et al., "A framework for the robust
-evaluation of sound event detection", ICASSP 2020): a run is wrong unless at least half of its annotated time lies
-within events of the finding, and an event is found where runs that are not wrong cover at least half of it. So one
-long run may find several neighbouring cycles, and a run over one event and much else finds nothing.
+Only annotated time counts: what a model answers where nothing is annotated is neither right nor wrong.
+
+- By time, the timeline is read in the middle of each frame.
+- By event, each annotated event or cycle is called positive where runs of positive answers cover at least half of it,
+  and then it is right or wrong as a cycle is.
+- By run, as in the intersection-based scores of PSDS (Bilen et al., "A framework for the robust evaluation of sound
+  event detection", ICASSP 2020): a run is wrong unless at least half of its annotated time lies within events of the
+  finding, and an event is found where runs that are not wrong cover at least half of it.
+
+The third needs no normal events to be annotated. But it counts runs that are wrong beside events that are found: a
+timeline that is positive all the time finds every cycle of a recording with many crackles, and is wrong once in one
+without. So timelines of recordings whose normal cycles are annotated are compared by the second.
 """
 
 from dataclasses import dataclass
@@ -187,6 +193,27 @@ def match_events(
     return EventMatches(found, judged & ~right, judged)
 
 
+def called_events(
+    event_starts: ArrayLike, event_ends: ArrayLike, run_starts: ArrayLike, run_ends: ArrayLike
+) -> np.ndarray:
+    """Return which annotated events, of whatever class, are called positive: runs cover at least half of them.
+
+    Arguments
+    ---------
+    event_starts, event_ends : array (E,)
+        In seconds.
+    run_starts, run_ends : array (R,)
+        The runs, which do not overlap.
+
+    Example
+    -------
+    >>> called_events([0.0, 2.0, 4.0], [2.0, 4.0, 6.0], [0.5, 5.5], [3.0, 6.0])
+    array([ True,  True, False])
+    """
+    starts, ends = np.asarray(event_starts, dtype=float), np.asarray(event_ends, dtype=float)
+    return Coverage(run_starts, run_ends).between(starts, ends) >= EVENT_OVERLAP * (ends - starts) - _TOLERANCE
+
+
 def frame_metrics(
     positive: np.ndarray, scores: np.ndarray, threshold: float, weights: Weights | None = None
 ) -> dict[str, np.ndarray]:
@@ -222,16 +249,14 @@ def frame_metrics(
 
 
 def event_metrics(found: ArrayLike, missed: ArrayLike, wrong: ArrayLike) -> dict[str, np.ndarray]:
-    """Return precision, recall and F1 of counts of events, in percent.
-
-    Precision is found / (found + wrong): it counts events that were found beside runs that were wrong.
+    """Return precision, recall and F1 of counts, in percent.
 
     Arguments
     ---------
     found, missed : array (...)
-        Numbers of events.
+        Numbers of events that have the finding.
     wrong : array (...)
-        Numbers of runs.
+        Numbers of events that do not have it and were called positive, or of runs that are wrong.
 
     Returns
     -------

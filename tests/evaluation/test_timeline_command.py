@@ -20,6 +20,7 @@ from lung_srad_plugin.export.model_folder import read_card, read_config
 from lung_srad_plugin.inference.windows import WindowRule
 from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
+from lung_srad_plugin.metrics.timeline import Runs
 
 EVENTS = {  # by recording: patient, data set, seconds, events
     "a": ("p1", "one", 11, [(0.5, 3, "normal"), (3, 5.5, "crackle"), (6.5, 9, "both")]),
@@ -108,6 +109,16 @@ def test_annotated_time_and_events_are_counted(axis):
     assert one.seconds == pytest.approx(7.5 + 9.5 + 4) and one.positive_seconds == pytest.approx(5)
     assert found["two", "abnormal"].positive_seconds == pytest.approx(8) and found["two", "abnormal"].events == 2
     assert np.isnan(found["two", "crackle"].metrics["auroc"]["low"])  # of one patient there is no interval
+
+
+def test_a_timeline_that_is_always_positive_is_not_rewarded(axis):
+    """It finds every event; by cycles it is wrong as often as there are others, by runs once a recording."""
+    runs = Runs(np.arange(4), np.arange(4), axis.offsets, axis.offsets + np.array([11, 9.5, 6, 12]))
+    groups = np.zeros(4, dtype=int)
+    events, by_run = (counted("crackle", runs, groups, 1) for counted in (axis.count_events, axis.count_runs))
+    assert [int(count[0]) for count in events] == [3, 0, 6]
+    # In the first recording crackles are 5 of 7.5 annotated s; elsewhere less than half.
+    assert [int(count[0]) for count in by_run] == [2, 1, 3]
 
 
 def test_silence_has_no_finding(axis):

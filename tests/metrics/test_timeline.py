@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lung_srad_plugin.metrics.timeline import (
     Coverage,
+    called_events,
     event_metrics,
     find_runs,
     frame_metrics,
@@ -81,6 +82,12 @@ def test_a_small_timeline_by_hand():
     assert {name: float(value) for name, value in metrics.items()} == pytest.approx(
         {"precision": 200 / 3, "recall": 200 / 3, "f1": 200 / 3}
     )
+    # Half of the event from 4 to 6 s is enough, and 1 of the 2 s from 0 to 2, from 6 to 8 and from 10 to 12 s as well.
+    every = np.array([0, 2, 4, 6, 10, 12])
+    assert called_events(every, every + 2, runs.starts, runs.ends).tolist() == [True] * 5 + [False]
+    # A tenth of a second longer, 1 s is less than half; the first and fourth gain as much as they grow.
+    longer = called_events(every, every + 2.1, runs.starts, runs.ends)
+    assert longer.tolist() == [True, True, False, True, False, False]
     times = np.arange(0.5, 14)
     times = times[annotated.contains(times)]
     positive = Coverage([2, 4, 12], [4, 6, 14]).contains(times)
@@ -141,6 +148,7 @@ def test_a_perfect_timeline_has_perfect_scores(data):
     runs = find_runs(starts, ends, scores, 0.5)
     matches = match_events(starts[positive], ends[positive], runs.starts, runs.ends, annotated)
     events = event_metrics(matches.found.sum(), (~matches.found).sum(), matches.wrong.sum())
+    assert (called_events(starts, ends, runs.starts, runs.ends) == positive).all()
     times = np.arange(0.125, edges[-1], 0.25)
     has = Coverage(starts[positive], ends[positive]).contains(times)
     frames = frame_metrics(has, sample_timeline(starts, ends, scores, times), 0.5)

@@ -9,7 +9,7 @@ from lung_srad_plugin.evaluation.timeline.answers import RecordingAnswers, cycle
 from lung_srad_plugin.evaluation.timeline.recordings import AnnotatedRecording
 from lung_srad_plugin.inference.windows import WindowRule
 from lung_srad_plugin.metrics.findings import finding_members, finding_probability
-from lung_srad_plugin.metrics.timeline import Coverage, Runs, match_events, sample_timeline
+from lung_srad_plugin.metrics.timeline import Coverage, Runs, called_events, match_events, sample_timeline
 
 GAP = 1.0  # seconds between two recordings, more than an annotation may exceed its recording
 
@@ -101,9 +101,26 @@ class Axis:
         """Return (F,) whether each frame lies within an event of the finding."""
         return self.of_finding[finding].contains(self.frames)
 
-    def count_events(
-        self, finding: str, runs: Runs, groups: np.ndarray, size: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def count_events(self, finding: str, runs: Runs, groups: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+        """Return how many events of a finding were called positive and how many not, and how many others were.
+
+        Arguments
+        ---------
+        finding, runs, groups, size
+            As of ``count_runs``.
+
+        Returns
+        -------
+        found, missed, wrong : numpy.ndarray
+            (size,) by group of recordings.
+        """
+        has = self.findings[finding][self.targets]
+        called = called_events(self.starts, self.ends, runs.starts, runs.ends)
+        group = groups[self.event_recording]
+        kinds = (called & has, ~called & has, called & ~has)
+        return tuple(np.bincount(group[kind], minlength=size) for kind in kinds)
+
+    def count_runs(self, finding: str, runs: Runs, groups: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
         """Return how many events were found and missed, and how many runs are wrong, in each group of recordings.
 
         Arguments
@@ -115,6 +132,11 @@ class Axis:
             (R,) the index of each recording's group.
         size : int
             The number of groups.
+
+        Returns
+        -------
+        found, missed, wrong : numpy.ndarray
+            (size,) by group of recordings.
         """
         has = self.findings[finding][self.targets]
         matches = match_events(

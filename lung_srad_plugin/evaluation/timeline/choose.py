@@ -14,7 +14,7 @@ from lung_srad_plugin.metrics.timeline import event_metrics, find_runs
 
 WINDOWS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 HOPS = (0.5, 1.0, 2.0)
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+THRESHOLDS = (0.01, 0.02, 0.03, *(round(0.05 * step, 2) for step in range(1, 20)))
 MIN_DURATIONS = (0.0, 0.5, 1.0)
 
 # Of two rules that differ by less, the one with fewer windows a second is taken: what the choice gains is noise.

@@ -17,6 +17,7 @@ _COLUMNS = (
     ("precision", "precision", "%", False),
     ("recall", "recall", "%", False),
     ("f1", "F1", "%", True),
+    ("run_f1", "F1 of runs", "%", False),
 )
 
 
@@ -57,8 +58,8 @@ def print_timelines(report: dict[str, Any], output: str | Path) -> None:
             soft_wrap=True,
         )
     console.print(
-        f"AUROC, Se and Sp: of frames of {report['frame']:g} s. Precision, recall and F1: of events, which are matched "
-        "where half of them overlaps.",
+        f"AUROC, Se and Sp: of frames of {report['frame']:g} s. Precision, recall and F1: of annotated events, called "
+        "positive where half of them is. F1 of runs: PSDS's, of runs and events that overlap by half.",
         soft_wrap=True,
     )
     for caution in report["cautions"]:

@@ -10,7 +10,7 @@ from lung_srad_plugin.evaluation.timeline.axis import Axis, Timeline
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.timeline import event_metrics, find_runs, frame_metrics
 
-METRICS = ("auroc", "sensitivity", "specificity", "precision", "recall", "f1")
+METRICS = ("auroc", "sensitivity", "specificity", "precision", "recall", "f1", "run_precision", "run_recall", "run_f1")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Measured:
     events : int
         That have the finding.
     metrics : dict
-        ``Interval`` as dict by name: of frames ``auroc``, ``sensitivity`` and ``specificity``, of events ``precision``,
-        ``recall`` and ``f1``.
+        ``Interval`` as dict by name: of frames ``auroc``, ``sensitivity`` and ``specificity``; of events ``precision``,
+        ``recall`` and ``f1``; and the same of runs.
     """
 
     data_set: str
@@ -85,10 +85,15 @@ def measure_timeline(
             positive = axis.positive_frames(finding)[frames]
             scores = timeline.at(axis.frames, finding)[frames]
             runs = find_runs(timeline.starts, timeline.ends, timeline.scores[finding], threshold, min_duration)
-            counts = [count[: len(names)] for count in axis.count_events(finding, runs, groups, len(names) + 1)]
+            events, matches = (
+                [count[: len(names)] for count in counted(finding, runs, groups, len(names) + 1)]
+                for counted in (axis.count_events, axis.count_runs)
+            )
             owners = patients[axis.frame_recording[frames]]
             metrics = bootstrap.intervals(_of_frames(positive, scores, threshold), owners)
-            metrics |= bootstrap.intervals(_of_events(counts), names.tolist())
+            metrics |= bootstrap.intervals(_of_events(events), names.tolist())
+            of_runs = bootstrap.intervals(_of_events(matches), names.tolist())
+            metrics |= {f"run_{name}": interval for name, interval in of_runs.items()}
             found.append(
                 Measured(
                     str(data_set),
@@ -98,7 +103,7 @@ def measure_timeline(
                     int(here.sum()),
                     round(len(positive) * frame, 1),
                     round(int(positive.sum()) * frame, 1),
-                    int(counts[0].sum() + counts[1].sum()),
+                    int(events[0].sum() + events[1].sum()),
                     {name: asdict(metrics[name]) for name in METRICS},
                 )
             )
