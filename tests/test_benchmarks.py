@@ -1,5 +1,6 @@
 """The benchmarks run and print their rows; no test depends on how fast anything is."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -43,3 +44,26 @@ def test_scan_prints_a_row_for_each_stage(run):
     rows = run("scan", "--batch", "1", "--seconds", "0.25", "--repeats", "1", "--reference").splitlines()[3:]
     assert [row.split()[0] for row in rows[:4]] == ["32x8x96", "16x4x192", "8x2x384", "4x1x768"]
     assert rows[-1].startswith("scan / reference: ")
+
+
+def test_side_by_side_has_a_row_for_each_model(run, run_folder, model_folder, tmp_path):
+    metrics = {
+        name: {"value": 0.75, "low": 0.5, "high": 0.875} for name in ("auroc_abnormal", "auroc_crackle", "auroc_wheeze")
+    } | {name: {"value": 50.0, "low": None, "high": None} for name in ("score_strict_class", "score_any_abnormal")}
+    report = {
+        "title": "tiny",
+        "evaluation": {"cycles": 9, "patients": 3, "measures": metrics},
+        "definitions": {name: {"title": name, "unit": "" if "auroc" in name else "%"} for name in metrics},
+    }
+    (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    lines = run("side_by_side", f"{model_folder}={tmp_path}", f"{model_folder}={tmp_path}", "--repeats", "1")
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
+    assert len(rows) == 2
+    for row in rows:
+        cells = dict(zip(header, row, strict=True))
+        assert (cells["model"], cells["encoder"], cells["cycles, patients"]) == ("tiny", "DASS", "9 of 3")
+        assert float(cells["ms a clip"]) > 0
+        assert float(cells["parameters, million"]) == pytest.approx(0.02, abs=0.02)
+        assert (cells["auroc_wheeze"], cells["score_strict_class"]) == ("0.750 (0.500 to 0.875)", "50.0")
+    with pytest.raises(SystemExit, match=r"report\.json: no such file"):
+        run("side_by_side", str(run_folder))

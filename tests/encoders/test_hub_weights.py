@@ -1,5 +1,7 @@
 """Published weights by a name on the Hugging Face hub: without a network, from its cache, or from a folder."""
 
+import shutil
+
 import huggingface_hub
 import pytest
 import torch
@@ -28,6 +30,16 @@ def test_without_a_network_the_files_and_where_to_put_them_are_named(no_network,
         r"_AudioSet_50\.2 yourself, put it into a folder, and give --pretrained FOLDER",
     ):
         load_pretrained(DASSEncoder(**SIZES), NAME, tmp_path)
+
+
+def test_without_a_network_the_cache_of_the_hub_is_used(no_network, hub_file, tmp_path):
+    repository = tmp_path / "cache" / "models--saurabhbati--DASS_medium_AudioSet_50.2"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40, encoding="utf-8")
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    shutil.copyfile(hub_file, snapshot / "model.safetensors")
+    assert load_pretrained(DASSEncoder([1, 1, 4, 1], [16, 32, 64, 128]), NAME, tmp_path) == file_sha256(hub_file)
 
 
 def test_a_name_is_fetched_from_the_hub(monkeypatch, hub_file, tmp_path):
