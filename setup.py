@@ -60,6 +60,8 @@ setup(
         "onnx": ["onnx", "onnxscript", "onnxruntime"],
         # The Audio Spectrogram Transformer: hparams/ast.yaml.
         "transformers": ["transformers>=5.24,<6"],
+        # LoRA adapters on a frozen encoder.
+        "lora": ["peft"],
         # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
         "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
@@ -74,6 +76,7 @@ setup(
             "captum",
             "torchmetrics",
             "pandas",
+            "peft",
             "onnx",
             "onnxscript",
             "onnxruntime",

@@ -26,7 +26,7 @@ from lung_srad_plugin.export.model_folder import (
     LICENSE,
     WEIGHTS,
 )
-from lung_srad_plugin.export.run_model import RunModel, build_run_model, dump_nodes, read_run_settings
+from lung_srad_plugin.export.run_model import RunModel, build_run_model, checkpoint_files, dump_nodes, read_run_settings
 from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.runs.run_folder import RunFolder, read_checkpoint_meta
@@ -156,11 +156,11 @@ def export_checkpoint(
     """
     run, checkpoint, destination = RunFolder(run_folder), Path(checkpoint), Path(destination)
     settings = read_run_settings(run.settings_file, trust_code)
-    for name in WEIGHTS:
-        if not (checkpoint / f"{name}.ckpt").is_file():
-            raise LungSRADError(f"{checkpoint / name}.ckpt: the checkpoint has no such file; choose another checkpoint")
+    for name in checkpoint_files(settings):
+        if not (checkpoint / name).is_file():
+            raise LungSRADError(f"{checkpoint / name}: the checkpoint has no such file; choose another checkpoint")
     check_destination(destination)
-    model = build_run_model(settings, checkpoint, str(run.settings_file), trust_code)
+    model = build_run_model(settings, run, checkpoint, trust_code)
     with publish_folder(destination) as folder:
         _write(folder, run, settings, model, checkpoint, select, timeline)
         if onnx:
@@ -221,7 +221,10 @@ def _write(
     features = model.modules["compute_features"]
     labels = [str(label) for label in settings["labels"]]
     for name in WEIGHTS:
-        shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
+        if name == "embedding_model" and model.merged_encoder is not None:
+            torch.save(model.merged_encoder.state_dict(), folder / f"{name}.ckpt")
+        else:
+            shutil.copyfile(checkpoint / f"{name}.ckpt", folder / f"{name}.ckpt")
         # Copies: layers of one model may share a tensor, which safetensors refuses.
         weights = {key: value.contiguous().clone() for key, value in read_weights(folder / f"{name}.ckpt").items()}
         # Not save_file: only the user could read its files, and it reports a full disk by errors of its own kind.

@@ -1,6 +1,6 @@
 """The model that a run trained: built from the run's settings, as modules with weights and as yaml nodes to export."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -18,8 +18,10 @@ from lung_srad_plugin.audio.fbank import KaldiFbank
 from lung_srad_plugin.audio.features import CycleFeatures
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import WEIGHTS
-from lung_srad_plugin.export.weights import load_weights
+from lung_srad_plugin.export.weights import load_weights, read_weights
+from lung_srad_plugin.nn.adapters import add_adapters, load_adapter_weights, merged
 from lung_srad_plugin.runs.allowed_callables import RUN_RULES, TRUST
+from lung_srad_plugin.runs.run_folder import ADAPTERS, RunFolder
 from lung_srad_plugin.runs.saved_settings import read_saved_text
 from lung_srad_plugin.utils.text import printable
 from lung_srad_plugin.utils.yaml_nodes import build_checked
@@ -47,10 +49,13 @@ class RunModel:
     modules : dict
         ``compute_features``, ``mean_var_norm``, ``embedding_model`` and ``classifier`` in evaluation mode, with the
         checkpoint's weights.
+    merged_encoder : torch.nn.Module or None
+        What to export of an encoder with adapters: one in which they are part of the weights.
     """
 
     nodes: dict[str, Any]
     modules: dict[str, Any]
+    merged_encoder: torch.nn.Module | None = None
 
 
 def read_run_settings(path: str | Path, trust_code: bool = False) -> CommentedMap:
@@ -75,17 +80,17 @@ def read_run_settings(path: str | Path, trust_code: bool = False) -> CommentedMa
     return settings
 
 
-def build_run_model(settings: CommentedMap, checkpoint: Path, origin: str, trust_code: bool = False) -> RunModel:
+def build_run_model(settings: CommentedMap, run: RunFolder, checkpoint: Path, trust_code: bool = False) -> RunModel:
     """Build what a run trained and fill it with the weights of a checkpoint.
 
     Arguments
     ---------
     settings : CommentedMap
         As of ``read_run_settings``.
+    run : RunFolder
+        Where the settings come from; it holds the frozen weights of an encoder with adapters.
     checkpoint : Path
         The folder of a checkpoint.
-    origin : str
-        Where the settings come from, for messages.
     trust_code : bool
         Whether the settings may call anything.
 
@@ -94,6 +99,7 @@ def build_run_model(settings: CommentedMap, checkpoint: Path, origin: str, trust
     LungSRADError
         Where the settings build no model, or the weights do not fit it.
     """
+    origin = str(run.settings_file)
     with _errors_named(origin):
         nodes = {FEATURES: _front_end(settings)}
         nodes |= {name: _portable(settings[name]) for name in (NORMALIZATION, *WEIGHTS)}
@@ -101,15 +107,47 @@ def build_run_model(settings: CommentedMap, checkpoint: Path, origin: str, trust
     if not isinstance(modules[FEATURES], CycleFeatures):
         found = type(modules[FEATURES]).__name__
         raise LungSRADError(f"{origin}: {FEATURES} is {found}; expected CycleFeatures, the front end to be exported")
+    merged_encoder = None
     for name in WEIGHTS:
-        load_weights(modules[name], checkpoint / f"{name}.ckpt")
+        if name == "embedding_model" and has_adapters(settings):
+            merged_encoder = _load_adapted(modules[name], settings, run, checkpoint)
+        else:
+            load_weights(modules[name], checkpoint / f"{name}.ckpt")
     if modules[NORMALIZATION].state_dict():
         # Statistics of the training part: two numbers, so that the folder needs no further file.
         load_weights(modules[NORMALIZATION], checkpoint / f"{NORMALIZATION}.ckpt")
         nodes[NORMALIZATION].update({key: value.item() for key, value in modules[NORMALIZATION].state_dict().items()})
     for module in modules.values():
         module.eval()
-    return RunModel(nodes, modules)
+    return RunModel(nodes, modules, merged_encoder)
+
+
+def checkpoint_files(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the files in a checkpoint of a run that an export needs.
+
+    Example
+    -------
+    >>> checkpoint_files({"lora_rank": 8})
+    ('adapters.ckpt', 'classifier.ckpt')
+    """
+    names = (ADAPTERS if name == "embedding_model" and has_adapters(settings) else name for name in WEIGHTS)
+    return tuple(f"{name}.ckpt" for name in names)
+
+
+def has_adapters(settings: Mapping[str, Any]) -> bool:
+    """Return whether the encoder of a run with these settings has adapters."""
+    return settings.get("lora_rank") is not None
+
+
+def _load_adapted(encoder, settings, run, checkpoint):
+    """Fill an encoder with its frozen weights, add its adapters with theirs, and return it merged too."""
+    load_weights(encoder, run.frozen_encoder)
+    values = (_portable(settings[f"lora_{key}"]) for key in ("rank", "alpha", "dropout", "targets"))
+    with torch.random.fork_rng(devices=[]):
+        add_adapters(encoder, *values)
+    path = checkpoint / f"{ADAPTERS}.ckpt"
+    load_adapter_weights(encoder, read_weights(path), path)
+    return merged(encoder)
 
 
 def dump_nodes(tree: dict[str, Any]) -> str:

@@ -78,6 +78,7 @@ class Training(_Record):
 
     ``effective_batch`` is the number of cycles of one optimiser step: batch size times processes times accumulation.
     ``data_sets`` has the training cycles of each data set and how many of them an epoch draws, where they have shares.
+    ``adapters`` has the settings of LoRA and the number of trained parameters, where the encoder was frozen.
     """
 
     processes: int
@@ -89,6 +90,7 @@ class Training(_Record):
     remove_vector_weight_decay: bool
     compile: bool
     data_sets: dict[str, dict[str, int]] | None = None
+    adapters: dict[str, Any] | None = None
 
 
 class Probe(_Record):

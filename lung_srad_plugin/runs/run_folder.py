@@ -23,6 +23,9 @@ SETTINGS_HEADER = "# Generated "
 REPORT_FILES = ("report.html", "report.md", "report.json")
 """Names of the evaluation's files."""
 
+ADAPTERS = "adapters"
+"""Name of the file in a checkpoint that holds the adapters of a frozen encoder, in place of the whole encoder."""
+
 COMPLETE = "whole"
 """Name of the file that is saved last in a checkpoint; where it is, the others are complete."""
 
@@ -51,6 +54,7 @@ class RunFolder:
         self.history_plot = self.path / "training.png"
         self.train_log = self.path / "train_log.txt"
         self.checkpoints = self.path / "save"
+        self.frozen_encoder = self.path / "frozen_encoder.ckpt"
         self.manifests = self.path / "manifests"
         self.export = self.path / "export"
         self.report = self.path / "report"

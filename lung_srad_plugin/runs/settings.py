@@ -205,6 +205,12 @@ class Settings(BaseModel):
 
     number_of_epochs: Count
     batch_size: Annotated[int, Field(ge=2, description="a whole number from 2")]
+    lora_rank: Annotated[int | None, Field(ge=1, description="a whole number from 1, or null for no adapters")] = None
+    lora_alpha: Annotated[float, _finite(0, above=True, description="a number above 0")] = 16.0
+    lora_dropout: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")] = 0.0
+    lora_targets: Annotated[
+        list[str] | None, Field(min_length=1, description="names of linear layers of the encoder, or null for all")
+    ] = None
     lr: Annotated[float, _finite(0, above=True, description="a number above 0")]
     weight_decay: Annotated[float, _finite(0, description="a number from 0")]
     keep_previous: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
@@ -253,6 +259,10 @@ class Settings(BaseModel):
             raise ValueError(f"pretrained: {self.pretrained}; expected null, since `embeddings` replaces the encoder")
         if self.probe and self.sampling_weights is not None:
             raise ValueError(f"sampling_weights: {self.sampling_weights}; expected null: a probe takes each cycle once")
+        if self.probe and self.select_over != "cycles":
+            raise ValueError(f"select_over: {self.select_over}; expected cycles, where a probe is fitted")
+        if self.probe and self.lora_rank is not None:
+            raise ValueError(f"lora_rank: {self.lora_rank}; expected null, since a probe does not train the encoder")
         if self.probe and self.teacher is not None:
             raise ValueError(f"teacher: {self.teacher}; expected null, since a probe does not train the encoder")
         if self.high_hz is not None and self.high_hz > self.sample_rate / 2:

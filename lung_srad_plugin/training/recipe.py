@@ -15,6 +15,7 @@ from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.export.export import export_checkpoint
+from lung_srad_plugin.nn.adapters import count_parameters, import_peft
 from lung_srad_plugin.nn.distillation import DistillationHead, TeacherTable
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment, resolved_text
@@ -23,6 +24,7 @@ from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.results import write_results, write_run_predictions
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings, fill_defaults
+from lung_srad_plugin.training.adapters import adapt_encoder
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.data_sets import data_sets_by_id
 from lung_srad_plugin.training.dataio import RunData, prepare_data
@@ -70,6 +72,8 @@ def train(arguments: list[str]) -> dict[str, Any]:
     check_settings(settings, command.file)
     if if_main_process():
         Console().print(f"experiment: {escape(command.file)}", highlight=False, soft_wrap=True)
+    if settings.get("lora_rank") is not None:
+        import_peft()
     run = RunFolder(settings["output_folder"])
     join_process_group(command.run_opts)
     lock = RunLock(run)
@@ -89,6 +93,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
         data = prepare_data(hparams, teacher)
         fit_normalization(hparams, data)
         pretrained = load_initial_weights(hparams)
+        adapt_encoder(hparams, run)
         brain = fit(hparams, data, command)
         selected = evaluate_selections(brain, data)
         results = make_results(command, hparams, data, brain, selected, pretrained, time.time() - began)
@@ -166,7 +171,7 @@ def make_results(
         data_folder=str(hparams["data_folder"]),
         synthetic=is_synthetic(hparams["data_folder"]),
         pretrained=pretrained,
-        parameters=sum(parameter.numel() for parameter in hparams["embedding_model"].parameters()),
+        parameters=count_parameters(hparams["embedding_model"]),
         device=brain.device,
         precision={"training": brain.precision, "evaluation": brain.eval_precision},
         training=describe_training(hparams, brain),

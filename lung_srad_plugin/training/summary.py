@@ -46,4 +46,14 @@ def describe_training(hparams: dict[str, Any], brain: LungSoundBrain) -> Trainin
         remove_vector_weight_decay=brain.remove_vector_weight_decay,
         compile=brain.compile,
         **({} if brain.draws is None else {"data_sets": brain.draws.describe()}),
+        **_describe_adapters(hparams),
     )
+
+
+def _describe_adapters(hparams):
+    """The record of adapters, where there are some: their settings, and how many numbers they have."""
+    if hparams["lora_rank"] is None:
+        return {}
+    settings = {key: hparams[f"lora_{key}"] for key in ("rank", "alpha", "dropout", "targets")}
+    trained = sum(values.numel() for values in hparams["embedding_model"].parameters() if values.requires_grad)
+    return {"adapters": {**settings, "parameters": trained}}

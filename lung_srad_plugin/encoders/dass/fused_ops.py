@@ -2,7 +2,8 @@
 
 Without gradients a CPU computes both in one call of oneDNN, which comes with torch: the values between them are then
 neither written nor read. With gradients, on other devices, in other types and under ``torch.compile`` or export they
-are the plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less.
+are the plain calls, and a layer's hooks are called. The two agree to rounding; in bf16 the fused one rounds less. A
+layer that computes more than its weight says, such as one with an adapter, is always called.
 """
 
 from functools import cache
@@ -19,7 +20,7 @@ def linear(layer, x):
     >>> linear(torch.nn.Linear(3, 2), torch.ones(5, 4, 3)).shape
     torch.Size([5, 4, 2])
     """
-    dtype = _fused_type(x)
+    dtype = _fused_type(x) if _is_plain(layer) else None
     return layer(x) if dtype is None else _linear(dtype, layer, x, "none", "")
 
 
@@ -31,7 +32,7 @@ def linear_gelu(layer, x):
     >>> linear_gelu(torch.nn.Linear(3, 2), torch.ones(5, 4, 3)).shape
     torch.Size([5, 4, 2])
     """
-    dtype = _fused_type(x)
+    dtype = _fused_type(x) if _is_plain(layer) else None
     return F.gelu(layer(x)) if dtype is None else _linear(dtype, layer, x, "gelu", "none")
 
 
@@ -43,7 +44,7 @@ def conv_silu(layer, x):
     >>> conv_silu(torch.nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False), torch.ones(1, 2, 4, 5)).shape
     torch.Size([1, 2, 4, 5])
     """
-    dtype = _fused_type(x)
+    dtype = _fused_type(x) if _is_plain(layer) else None
     if dtype is None:
         return F.silu(layer(x))
     shape = layer.padding, layer.stride, layer.dilation, layer.groups
@@ -54,6 +55,11 @@ def conv_silu(layer, x):
 def _linear(dtype, layer, x, function, algorithm):
     bias = None if layer.bias is None else layer.bias.to(dtype)
     return torch.ops.mkldnn._linear_pointwise(x.to(dtype), layer.weight.to(dtype), bias, function, [], algorithm)
+
+
+def _is_plain(layer):
+    """Whether a layer computes what its weight and bias say, and nothing else."""
+    return type(layer).forward in (torch.nn.Linear.forward, torch.nn.Conv2d.forward)
 
 
 def _fused_type(x):
