@@ -70,7 +70,26 @@ def read_ast_weights(path: Path, sizes: dict[str, Any]) -> dict[str, torch.Tenso
     return model.state_dict()
 
 
-def _check_sizes(config_file, config, sizes):
+def read_ast_sizes(config_file: Path) -> dict[str, Any]:
+    """Return the arguments of the ``ASTEncoder`` that a ``config.json`` of the hub's layout describes.
+
+    Raises
+    ------
+    LungSRADError
+        Where transformers is not installed, or the file cannot be read.
+    """
+    try:
+        from transformers import ASTConfig
+    except ImportError:
+        raise LungSRADError('AST needs transformers; pip install "lung-srad[transformers]"') from None
+    try:
+        return _sizes_of(ASTConfig.from_pretrained(config_file.parent, local_files_only=True))
+    except Exception as error:  # of whatever kind transformers raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise LungSRADError(f"{config_file}: not readable as the configuration of AST ({reason})") from error
+
+
+def _sizes_of(config):
     grid = [
         (extent - config.patch_size) // stride + 1
         for extent, stride in (
@@ -78,7 +97,7 @@ def _check_sizes(config_file, config, sizes):
             (config.max_length, config.time_stride),
         )
     ]
-    found = {
+    return {
         "hidden_size": config.hidden_size,
         "layers": config.num_hidden_layers,
         "heads": config.num_attention_heads,
@@ -87,6 +106,10 @@ def _check_sizes(config_file, config, sizes):
         "stride": config.time_stride,
         "grid": grid,
     }
+
+
+def _check_sizes(config_file, config, sizes):
+    found = _sizes_of(config)
     unlike = [f"{key} is {value}, here {sizes[key]}" for key, value in found.items() if value != sizes[key]]
     if config.frequency_stride != config.time_stride:
         unlike.append(f"its strides differ: {config.frequency_stride} and {config.time_stride}")

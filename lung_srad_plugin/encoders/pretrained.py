@@ -40,7 +40,7 @@ def load_pretrained(encoder: Encoder, source: str | Path, folder: str | Path, sh
     LungSRADError
         Where the file is absent, cannot be downloaded, has another checksum, or does not fit the encoder.
     """
-    path = _obtain(encoder, str(source), folder)
+    path = obtain_weights(encoder, source, folder)
     found = file_sha256(path)
     if sha256 is not None and found != sha256.lower():
         raise LungSRADError(f"{path}: its SHA-256 is {found}, expected {sha256}; download it again")
@@ -48,12 +48,27 @@ def load_pretrained(encoder: Encoder, source: str | Path, folder: str | Path, sh
     return found
 
 
-def hub_files(encoder: Encoder) -> tuple[str, ...]:
+def hub_files(encoder: Encoder | type[Encoder]) -> tuple[str, ...]:
     """Return the files of a hub repository that an encoder needs, the weights last; none where it reads no such."""
     return getattr(encoder, "hub_files", ())
 
 
-def _obtain(encoder, source, folder):
+def obtain_weights(encoder: Encoder | type[Encoder], source: str | Path, folder: str | Path) -> Path:
+    """Return the local file of published weights, after downloading it where it is remote.
+
+    Arguments
+    ---------
+    encoder : Encoder or type
+        Which weights are wanted: an encoder, or its class.
+    source, folder
+        As for ``load_pretrained``.
+
+    Raises
+    ------
+    LungSRADError
+        Where the file is absent or cannot be downloaded.
+    """
+    source = str(source)
     if source.startswith(("http://", "https://")):
         return _download(source, folder)
     path, needed = Path(source), hub_files(encoder)

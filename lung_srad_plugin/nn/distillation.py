@@ -1,6 +1,7 @@
 """Distillation: an encoder learns to reproduce a teacher's embeddings (Bhati et al., "DASS", 2024, distil from AST).
 
-The teacher is a table of embeddings by cycle, so that any model can be one, and it runs once and not in every epoch.
+The teacher is a table of embeddings by cycle: it runs once and not in every epoch. The table is a file, which any model
+may have written, or is computed by a model (``training/teachers.py``).
 """
 
 from collections import Counter
@@ -115,9 +116,13 @@ class TeacherTable:
             f"{f' ({by_data_set})' if by_data_set else ''}; they are trained on without distillation"
         )
 
+    def key(self, row: Mapping[str, Any]) -> tuple:
+        """Return what a cycle is found by: the name of its recording, and its times in milliseconds."""
+        return _key(Path(str(row["wav"])).stem, row["start"], row["stop"])
+
     def _find(self, rows):
         """The index of each row in the table, None where it has none and that is allowed."""
-        keys = [_key(Path(str(row["wav"])).stem, row["start"], row["stop"]) for row in rows]
+        keys = [self.key(row) for row in rows]
         absent = [key for key in keys if key not in self.index]
         if absent and self.missing == "refuse":
             raise LungSRADError(

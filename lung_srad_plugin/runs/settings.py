@@ -186,7 +186,10 @@ class Settings(BaseModel):
     contrastive_loss: Built
     class_weighting: Annotated[str, _one_of(CLASS_WEIGHTS)]
     prior_correction: Switch = False
-    teacher: Annotated[Name | None, Field(description="an .npz file of embeddings, or null for no distillation")] = None
+    teacher: Annotated[
+        Name | None,
+        Field(description="an .npz file of embeddings, a model folder, a run, starter, AST by its name, or null"),
+    ] = None
     teacher_missing: Annotated[str, _one_of(MISSING)] = "refuse"
     distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0
     one_pass: Switch

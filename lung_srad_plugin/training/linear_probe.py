@@ -16,7 +16,7 @@ from lung_srad_plugin.training.predictions import Predictions
 from lung_srad_plugin.training.state import prediction_stats
 
 ITERATIONS = 5000
-TOLERANCE = 1e-7  # of the gradient; scikit-learn's own, 1e-4, leaves probabilities open by as much
+TOLERANCE = 1e-6  # of the gradient; scikit-learn's own, 1e-4, leaves probabilities open by as much
 IMPOSSIBLE = -1000.0  # the log-probability of a class that a fold cannot predict
 
 
@@ -50,7 +50,12 @@ class LinearProbe:
 
 
 def fit_linear_probe(
-    embeddings: np.ndarray, targets: np.ndarray, labels: Sequence[str], c: float, class_weighting: str = "none"
+    embeddings: np.ndarray,
+    targets: np.ndarray,
+    labels: Sequence[str],
+    c: float,
+    class_weighting: str = "none",
+    log_shares: np.ndarray | None = None,
 ) -> LinearProbe:
     """Fit scikit-learn's logistic regression on standardised embeddings; return it as one linear layer.
 
@@ -68,6 +73,8 @@ def fit_linear_probe(
         The inverse strength of the penalty on the weights, scikit-learn's ``C``.
     class_weighting : str
         As in ``class_weights``.
+    log_shares : numpy.ndarray, optional
+        (C,) subtracted from the log-probabilities up to a constant, as in ``prior_correction.log_shares``.
 
     Raises
     ------
@@ -96,6 +103,8 @@ def fit_linear_probe(
     if len(labels) == 2:  # scikit-learn keeps the second class alone; the first is its negation, at 0 here
         coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
         intercept = np.array([0.0, intercept[0]])
+    if log_shares is not None:
+        intercept = intercept - log_shares
     weight = coefficients / scaler.scale_
     return LinearProbe(weight, intercept - weight @ scaler.mean_, bool(model.n_iter_.max() < ITERATIONS))
 
@@ -127,12 +136,13 @@ def choose_strength(
     select_by: str = "score",
     seed: int = 0,
     progress: Callable[[int, int], object] | None = None,
+    log_shares: np.ndarray | None = None,
 ) -> ChosenStrength:
     """Choose ``C`` by cross-validation over patients: each is predicted by a probe that was fitted without it.
 
     Arguments
     ---------
-    embeddings, targets, labels, class_weighting
+    embeddings, targets, labels, class_weighting, log_shares
         As for ``fit_linear_probe``.
     patients : sequence of str
         (N,) of the cycles.
@@ -172,7 +182,8 @@ def choose_strength(
                     f"the patients of all folds but one have only cycles labelled {labels[known[0]]}; lower probe_folds"
                 )
             of_known = [labels[index] for index in known]
-            probe = fit_linear_probe(embeddings[rest], present, of_known, c, class_weighting)
+            shares = None if log_shares is None else log_shares[known]
+            probe = fit_linear_probe(embeddings[rest], present, of_known, c, class_weighting, shares)
             log_probs[np.ix_(~rest, known)] = probe.log_probs(embeddings[~rest])
             if progress is not None:
                 progress(len(metrics) * folds + fold + 1, len(strengths) * folds)

@@ -17,6 +17,7 @@ from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.starter_model import model_path
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
+from lung_srad_plugin.nn.prior_correction import log_shares
 from lung_srad_plugin.runs.command_line import CommandLine
 from lung_srad_plugin.runs.record import Probe, RunResults
 from lung_srad_plugin.runs.run_folder import COMPLETE, find_checkpoint
@@ -189,6 +190,7 @@ def _embed(embed, rows):
 
 def _fit(hparams, embeddings, targets, rows):
     labels, class_weighting = hparams["labels"], hparams["class_weighting"]
+    shares = _log_shares(hparams, rows)
     with progress_bars() as progress:
         task = progress.add_task("Choosing the strength", total=None)
         chosen = choose_strength(
@@ -202,8 +204,22 @@ def _fit(hparams, embeddings, targets, rows):
             hparams["select_by"],
             hparams["split_seed"],
             lambda done, total: progress.update(task, completed=done, total=total),
+            shares,
         )
-    return fit_linear_probe(embeddings, targets, labels, chosen.c, class_weighting), chosen
+    return fit_linear_probe(embeddings, targets, labels, chosen.c, class_weighting, shares), chosen
+
+
+def _log_shares(hparams, rows):
+    """What ``prior_correction`` takes from the outputs: of one data set it is the same for all cycles."""
+    if not hparams["prior_correction"]:
+        return None
+    shares = log_shares([row["label"] for row in rows], [row.get("dataset") for row in rows], hparams["labels"])
+    if len(shares) > 1:
+        raise LungSRADError(
+            f"prior_correction: True with the data sets {', '.join(map(str, shares))}; a probe corrects for one data "
+            "set; set it to False, with class_weighting inverse for example"
+        )
+    return next(iter(shares.values())).double().numpy()
 
 
 def _save(hparams: dict[str, Any], probe: LinearProbe, meta: dict[str, Any]) -> Path:

@@ -16,7 +16,6 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.nn.adapters import count_parameters, import_peft
-from lung_srad_plugin.nn.distillation import DistillationHead, TeacherTable
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment, resolved_text
 from lung_srad_plugin.runs.lock import RunLock
@@ -34,6 +33,7 @@ from lung_srad_plugin.training.probe import run_probe
 from lung_srad_plugin.training.resume import check_resumable, choose_processes
 from lung_srad_plugin.training.selected import SelectedEpochs, evaluate_selections, notes_of_selections
 from lung_srad_plugin.training.summary import describe_protocol, describe_training
+from lung_srad_plugin.training.teachers import add_teacher
 from lung_srad_plugin.utils.provenance import package_versions, peak_memory_megabytes, source_commit
 from lung_srad_plugin.utils.threads import respect_cpu_quota
 
@@ -110,17 +110,6 @@ def make_experiment(base: Path, changes: dict[str, Any]) -> dict[str, Any]:
     sb.create_experiment_directory(hparams["output_folder"], save_env_desc=False)
     run_on_main(RunFolder(hparams["output_folder"]).write_settings, base, resolved_text(base, changes))
     return hparams
-
-
-def add_teacher(hparams: dict[str, Any]) -> TeacherTable | None:
-    """Read the teacher's embeddings, if any, and give the model a head for them."""
-    if hparams["teacher"] is None:
-        return None
-    teacher = TeacherTable(hparams["teacher"], hparams["teacher_missing"])
-    head = DistillationHead(hparams["embedding_model"].embedding_dim, teacher.size)
-    hparams["model"].distillation_head = head
-    hparams["checkpointer"].add_recoverable("distillation_head", head)
-    return teacher
 
 
 def fit_normalization(hparams: dict[str, Any], data: RunData) -> None:
