@@ -17,7 +17,7 @@ from lung_srad_plugin.cli.input_files import find_recordings
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
 from lung_srad_plugin.utils.progress import track
-from lung_srad_plugin.utils.text import csv_text, json_text, printable
+from lung_srad_plugin.utils.text import csv_text, figure_text, json_text, printable
 
 PAGE, TABLE, SUMMARY, PICTURES, REMOVAL = "index.html", "explanations.csv", "summary.json", "maps", "removal"
 SHOWN_SHARE = 0.2  # of the cells removed, for which the page shows each cycle's falls
@@ -178,23 +178,33 @@ def _clips(classifier, parts) -> Iterator[Any]:
 
 def _picture(classifier, part, explained, methods):
     from lung_srad_plugin.analysis.explain import METHOD_TITLES
-    from lung_srad_plugin.analysis.map_cells import divide_features
     from lung_srad_plugin.audio.feature_axes import feature_axes
     from lung_srad_plugin.reporting.map_figure import plot_maps
 
-    frames, mels = explained.feats.shape
-    fine = divide_features(
-        frames, mels, min(PICTURE_ROWS, mels), min(frames, round(classifier.window / PICTURE_SECONDS))
-    )
+    fine = _picture_cells(classifier)
     maps = {}
     for method in methods:
         cells = explained.explanation.cells if method == "occlusion" else fine
-        title = f"{METHOD_TITLES[method]}: log-odds of {explained.target}"
+        title = f"{METHOD_TITLES[method]}: log-odds of {figure_text(explained.target)}"
         maps[title] = cells.sum(explained.explanation.maps[method].cpu()).numpy()
     axes = feature_axes(classifier.mods.compute_features)
     length = part.stop - part.start
     joins = [] if length >= classifier.window else np.arange(length, classifier.window, length).tolist()
     return plot_maps(explained.feats.numpy(), maps, axes.extent, axes.ticks(), joins)
+
+
+def _picture_cells(classifier):
+    """Return the cells in which maps are drawn, but for occlusion, which has its own."""
+    from lung_srad_plugin.analysis.map_cells import divide_features
+
+    frames, mels = classifier.mods.compute_features.shape
+    columns = max(1, min(frames, round(classifier.window / PICTURE_SECONDS)))
+    return divide_features(frames, mels, min(PICTURE_ROWS, mels), columns)
+
+
+def _describe_cells(classifier, cells):
+    mels = classifier.mods.compute_features.fbank.n_mels
+    return f"{classifier.window / cells.columns:.2g} s by {mels / cells.rows:g} of {mels} mel bins"
 
 
 def _gallery_item(classifier, part, clip, explained, picture, sound):
@@ -256,8 +266,6 @@ def _write_gallery(classifier, items, names, output, data, total, options):
     }
     removal = plot_removal(REMOVED_SHARES, falls, len(items))
     save_figures(removal, output / REMOVAL)
-    cells = clip_cells(classifier)
-    mels = classifier.mods.compute_features.fbank.n_mels
     facts = {
         "model": classifier.model_id,
         "data": Path(data).name,
@@ -266,7 +274,8 @@ def _write_gallery(classifier, items, names, output, data, total, options):
         "pairs": [(a, b) for i, a in enumerate(options.methods) for b in options.methods[i + 1 :]],
         "shares": REMOVED_SHARES,
         "shown_share": SHOWN_SHARE,
-        "cell": f"{classifier.window / cells.columns:.2g} s by {mels / cells.rows:g} of {mels} mel bins",
+        "cell": _describe_cells(classifier, clip_cells(classifier)),
+        "picture_cell": _describe_cells(classifier, _picture_cells(classifier)),
         "left_out": total - len(items),
         "synthetic": classifier.trained_on_synthetic,
     }

@@ -79,8 +79,9 @@ def render_gallery(items: Sequence[GalleryItem], facts: dict[str, Any], removal_
     items : sequence of GalleryItem
     facts : dict
         ``model``, ``data``, ``labels``, ``methods`` (name to title), ``pairs`` (the two names of each agreement),
-        ``shares`` (of cells removed), ``shown_share`` (the one of them that each cycle shows), ``cell``, ``left_out``
-        (number of cycles), ``synthetic`` (whether the model was trained on synthetic sounds).
+        ``shares`` (of cells removed), ``shown_share`` (the one of them that each cycle shows), ``cell`` and
+        ``picture_cell`` (their sizes in words), ``left_out`` (number of cycles),
+        ``synthetic`` (whether the model was trained on synthetic sounds).
     removal_picture : bytes
         WebP of the falls by share of the cells removed.
 

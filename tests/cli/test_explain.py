@@ -92,7 +92,11 @@ def test_the_page_needs_nothing_but_itself_and_holds_pictures_and_sounds(gallery
     sources = [attributes["src"] for _, attributes in parser.elements if "src" in attributes]
     assert len(sources) == 1 + 2 * 4 and all(source.startswith("data:") for source in sources)
     assert all(attributes.get("alt") for tag, attributes in parser.elements if tag == "img")
-    assert "4 more are not shown" in page and "occlusion" not in page.lower()
+    assert (
+        "4 more are not shown" in page
+        and "cells of 0.2 s by 16 of 128 mel bins; drawn in cells of 0.1 s by 8" in page
+        and "occlusion" not in page.lower()
+    )
 
 
 def test_no_sound_is_in_the_page_where_none_is_wanted(run, data, model_folder, tmp_path):
