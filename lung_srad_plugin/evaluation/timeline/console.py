@@ -7,7 +7,7 @@ from lung_srad_plugin.reporting.pages import format_interval, format_value
 from lung_srad_plugin.utils.text import rich_text
 
 SHOWN = 10
-WIDTH = 120  # characters where standard output is no terminal
+WIDTH = 140  # characters where standard output is no terminal
 
 # Metric, title, unit, and whether its interval is shown: those of all are in the files.
 _COLUMNS = (
