@@ -20,6 +20,10 @@ def check_timeline(
     labels_map: Annotated[
         Path | None, typer.Option(help="JSON: the manifest's labels to the model's, null for rows to leave out.")
     ] = None,
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(help="Only rows with this in the column dataset. May be repeated; leave out whole recordings."),
+    ] = None,
     choose: Annotated[
         bool,
         typer.Option(
@@ -58,6 +62,7 @@ def check_timeline(
     options = command.TimelineOptions(
         data_root=data_root,
         labels_map=labels_map,
+        data_sets=tuple(dataset or ()),
         choose=choose,
         windows=tuple(window or ()),
         hops=tuple(hop or ()),

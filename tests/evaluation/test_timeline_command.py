@@ -154,6 +154,12 @@ def test_without_a_choice_the_models_own_rule_is_measured(model_folder, manifest
     assert (tmp_path / "timeline.png").stat().st_size > 10_000
 
 
+def test_data_sets_may_be_left_out(model_folder, manifest, tmp_path):
+    options = replace(FAST, data_root=manifest.parent, data_sets=("two",), pictures=0)
+    check_timeline(model_folder, manifest, tmp_path, options)
+    assert {row["data_set"] for row in read(tmp_path / "timeline.csv")} == {"two"}
+
+
 def test_what_is_chosen_becomes_the_recommendation_of_the_export(run_folder, model_folder, manifest, tmp_path, capsys):
     arguments = ["check-timeline", str(model_folder), str(manifest), "--data-root", str(manifest.parent), "--choose"]
     arguments += ["--window", "2", "--window", "4", "--hop", "2", "--merging", "mean", "--merging", "max"]
@@ -199,6 +205,7 @@ def test_a_file_without_a_choice_is_refused(run_folder, tmp_path):
         ({}, {"windows": (2.0,), "hops": (4.0,)}, "no combination"),
         ({}, {"mergings": ("mode",)}, "merging='mode'"),
         ({}, {"frame": 0.0}, "frame=0"),
+        ({}, {"data_sets": ("one", "three")}, "dataset three; it has one, two"),
     ],
 )
 def test_what_cannot_be_measured_is_named(model_folder, manifest, tmp_path, change, options, named):

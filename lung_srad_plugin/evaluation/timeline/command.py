@@ -26,7 +26,7 @@ from lung_srad_plugin.evaluation.timeline.choose import (
 )
 from lung_srad_plugin.evaluation.timeline.figure import plot_recordings, select_recordings
 from lung_srad_plugin.evaluation.timeline.measure import METRICS, Measured, measure_timeline
-from lung_srad_plugin.evaluation.timeline.recordings import group_rows
+from lung_srad_plugin.evaluation.timeline.recordings import group_rows, select_data_sets
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.starter_model import model_path
 from lung_srad_plugin.inference.windows import WindowRule, select_rule
@@ -53,6 +53,9 @@ class TimelineOptions:
         What ``{data_root}`` in the manifest stands for.
     labels_map : str or Path, optional
         JSON, the manifest's labels to the model's, see ``read_labels_map``.
+    data_sets : tuple of str
+        Only the rows with one of these in the column ``dataset``; empty for all rows. Rows that are whole recordings
+        with one label are no annotation of time and belong left out.
     choose : bool
         Whether to choose window, hop, merging and thresholds on this manifest. Else they are the model's.
     windows, hops : tuple of float
@@ -74,6 +77,7 @@ class TimelineOptions:
 
     data_root: str | Path | None = None
     labels_map: str | Path | None = None
+    data_sets: tuple[str, ...] = ()
     choose: bool = False
     windows: tuple[float, ...] = ()
     hops: tuple[float, ...] = ()
@@ -121,6 +125,7 @@ def check_timeline(
     labels = classifier.labels
     mapping = None if options.labels_map is None else read_labels_map(options.labels_map)
     rows = validate_manifest(manifest, list(labels if mapping is None else mapping), options.data_root).rows
+    rows = select_data_sets(rows, options.data_sets, manifest)
     recordings = group_rows(map_labels(rows, mapping, labels, manifest), labels, manifest)
     rules = _rules(classifier, options)
     with progress_bars() as progress:

@@ -36,6 +36,29 @@ class AnnotatedRecording:
     targets: np.ndarray
 
 
+def select_data_sets(
+    rows: Sequence[dict[str, Any]], data_sets: Sequence[str], source: str | Path
+) -> list[dict[str, Any]]:
+    """Return the rows of some data sets, by the column ``dataset``; all rows where none is named.
+
+    Raises
+    ------
+    LungSRADError
+        Where the manifest has no row of one.
+
+    Example
+    -------
+    >>> select_data_sets([{"dataset": "icbhi"}, {"dataset": "kauh"}], ["icbhi"], "valid.csv")
+    [{'dataset': 'icbhi'}]
+    """
+    there = {row.get("dataset", "") for row in rows}
+    absent = [name for name in data_sets if name not in there]
+    if absent:
+        found = ", ".join(sorted(there - {""})) or "no data set, for want of a column 'dataset'"
+        raise LungSRADError(f"{source}: no row has the dataset {', '.join(absent)}; it has {found}")
+    return [row for row in rows if not data_sets or row["dataset"] in data_sets]
+
+
 def group_rows(
     rows: Sequence[Mapping[str, Any]], labels: Sequence[str], source: str | Path
 ) -> list[AnnotatedRecording]:
