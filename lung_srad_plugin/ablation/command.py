@@ -11,7 +11,7 @@ from rich.console import Console
 from lung_srad_plugin.ablation.execute import THREAD_VARIABLES, execute, launch_subprocess, make_slots
 from lung_srad_plugin.ablation.grid import read_grid
 from lung_srad_plugin.ablation.report import rich_tables
-from lung_srad_plugin.ablation.runs import LOG, check_folders, plan_runs
+from lung_srad_plugin.ablation.runs import LOG, check_folders, common_test_sets, plan_runs
 from lung_srad_plugin.ablation.table import ablation_table
 from lung_srad_plugin.ablation.write import table_files, write_table
 from lung_srad_plugin.utils.files import refuse_foreign_files
@@ -39,7 +39,7 @@ def ablate(
         The grid file; see ``lung_srad_plugin.ablation.grid``.
     output : str or Path
         The folder of the runs, ``<output>/<row>/<seed>``, and of ``ablation.html``, ``.md``, ``.csv``, ``.json`` and
-        ``.png``.
+        ``.png``; of ``ablation_<name>.html`` and so on for each test set that has a name.
     overrides : dict, optional
         Keys of the experiments to replace in every run, and their values.
     devices : list of str, optional
@@ -66,7 +66,8 @@ def ablate(
     slots = make_slots(devices, jobs)
     runs = plan_runs(experiments, output, overrides)
     finished = check_folders(runs)
-    refuse_foreign_files(table_files(output))
+    test_sets = common_test_sets(runs)
+    refuse_foreign_files(path for name in test_sets for path in table_files(output, name).values())
     asked = [run for run in runs if run not in finished]
 
     def show(text):
@@ -95,11 +96,12 @@ def ablate(
         execute(asked, slots, launch, report)
     except KeyboardInterrupt:
         interrupted = True
-    table = ablation_table(experiments, runs, failures)
-    write_table(table, output)
-    for block in rich_tables(table):
-        console.print(block, highlight=False)
-    show(f"table in {Path(output) / 'ablation.html'}")
+    for name in test_sets:
+        table = ablation_table(experiments, runs, failures, test_set=name)
+        write_table(table, output, name)
+        for block in rich_tables(table):
+            console.print(block, highlight=False)
+        show(f"table in {table_files(output, name)['html']}")
     if interrupted:
         show("Interrupted. The same command resumes from the last checkpoints.")
         return INTERRUPTED

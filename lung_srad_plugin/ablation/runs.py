@@ -21,6 +21,7 @@ from lung_srad_plugin.runs.experiment import (
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings
+from lung_srad_plugin.runs.test_sets import named_manifests
 from lung_srad_plugin.utils.files import write_together
 
 # What a grid adds to a run's folder. A run whose process ended well is marked: a kill may also come between the
@@ -126,6 +127,20 @@ def plan_runs(grid, output, overrides=None):
             text = _yaml({**base, **row.changes, **given[row.name], "seed": seed, "output_folder": str(folder)})
             runs.append(Run(row.name, seed, folder, settings[row.name], text))
     return runs
+
+
+def common_test_sets(runs):
+    """Return the names of the test sets that all runs have; refuse rows that differ in them.
+
+    Arguments
+    ---------
+    runs : list of Run
+    """
+    by_row = {run.row: tuple(named_manifests(run.settings.get("test_csv", ""))) for run in runs}
+    if len(set(by_row.values())) > 1:
+        rows = "; ".join(f"{row}: {', '.join(names)}" for row, names in by_row.items())
+        raise LungSRADError(f"the rows have different test sets, so they do not compare: {rows}")
+    return list(next(iter(by_row.values())))
 
 
 def check_folders(runs):

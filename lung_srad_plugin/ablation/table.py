@@ -18,6 +18,7 @@ from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.selection import RULES, without_outcome
+from lung_srad_plugin.runs.test_sets import ONLY, part_of
 
 # The names of the figures in evaluation.
 METRIC_OF_FIGURE = {
@@ -29,7 +30,11 @@ METRIC_OF_FIGURE = {
 
 
 def ablation_table(
-    grid: Grid, runs: Sequence[Run], failures: Sequence[Failure] = (), bootstrap: Bootstrap | None = None
+    grid: Grid,
+    runs: Sequence[Run],
+    failures: Sequence[Failure] = (),
+    bootstrap: Bootstrap | None = None,
+    test_set: str = ONLY,
 ) -> dict[str, Any]:
     """Compute the table of a grid from the runs that are finished.
 
@@ -42,6 +47,8 @@ def ablation_table(
         Of the latest attempt.
     bootstrap : Bootstrap, optional
         How the intervals of the differences are made.
+    test_set : str
+        Which, where the runs have several by name.
 
     Returns
     -------
@@ -70,7 +77,7 @@ def ablation_table(
     rules = [rule for rule in RULES if results and all(rule in result.selected for result in results)]
     tables = {
         rule: {
-            name: [read_predictions(run.output.predictions("test", rule)) for run, _ in by_seed.values()]
+            name: [read_predictions(run.output.predictions(part_of(test_set), rule)) for run, _ in by_seed.values()]
             for name, by_seed in finished.items()
         }
         for rule in rules
@@ -93,7 +100,7 @@ def ablation_table(
                 "changes": differing_settings(settings[row.name], settings[grid.reference]),
                 "published": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in row.published.items()},
                 "runs": {str(run.seed): _describe(run) for run in runs if run.row == row.name},
-                "measured": {rule: _over_seeds(by_seed, rule) for rule in rules if by_seed},
+                "measured": {rule: _over_seeds(by_seed, rule, test_set) for rule in rules if by_seed},
                 "epochs": {
                     rule: {str(seed): result.selected[rule].epoch for seed, (_, result) in by_seed.items()}
                     for rule in rules
@@ -111,7 +118,7 @@ def ablation_table(
         "selection": _selection(results, rules),
         "test": test,
         "bootstrap": bootstrap.describe(),
-        "notes": _notes(grid, finished, results, test) + incomparable,
+        "notes": _notes(grid, finished, results, test, test_set) + incomparable,
         "rows": rows,
         "factors": find_factors(rows, grid.reference, settings),
         "failures": [
@@ -121,11 +128,12 @@ def ablation_table(
     }
 
 
-def _over_seeds(by_seed, rule):
+def _over_seeds(by_seed, rule, test_set):
     measured = {}
     for name, (task, part) in FIGURES.items():
         values = {
-            str(seed): getattr(getattr(result.selected[rule], task), part) for seed, (_, result) in by_seed.items()
+            str(seed): getattr(getattr(result.selected[rule].tests[test_set], task), part)
+            for seed, (_, result) in by_seed.items()
         }
         summary = over_seeds(values)
         measured[name] = {
@@ -179,7 +187,7 @@ def _shared_patients(protocol):
     )
 
 
-def _notes(grid, finished, results, test):
+def _notes(grid, finished, results, test, test_set):
     notes = []
     missing = [f"{name} ({len(by_seed)})" for name, by_seed in finished.items() if len(by_seed) < len(grid.seeds)]
     if missing:
@@ -198,7 +206,8 @@ def _notes(grid, finished, results, test):
         if note not in common
     ]
     if test is not None:
-        notes.append(f"Tested on {test['cycles']} cycles of {test['patients']} patients.")
+        where = "" if test_set == ONLY else f"test set {test_set}, "
+        notes.append(f"Tested on {where}{test['cycles']} cycles of {test['patients']} patients.")
         notes.append(
             "± is the standard deviation over seeds. An interval of a difference is a patient-clustered bootstrap of "
             "the mean over these seeds: it tells how far other patients might move it, not other seeds."

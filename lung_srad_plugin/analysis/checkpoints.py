@@ -16,6 +16,7 @@ from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_metrics
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.selection import RULES
+from lung_srad_plugin.runs.test_sets import part_of
 
 KINDS = ("both", "frequency", "time")
 MEAN = "mean"
@@ -100,7 +101,7 @@ def checkpoint_figures(
     rules : iterable of str
         Which checkpoints: some of ``RULES``.
     part : str
-        ``"test"`` or ``"valid"``: which predictions of the run the scores are of.
+        ``"valid"``, ``"test"`` or the name of a test set: which predictions of the run the scores are of.
     cutoff, max_bytes
         As for ``measure_spectra``.
     trust_code : bool
@@ -115,13 +116,16 @@ def checkpoint_figures(
         do not fit; found out for all runs before anything is measured.
     """
     rules = list(rules)
-    wrong = [rule for rule in rules if rule not in RULES]
-    if wrong or part not in ("test", "valid"):
-        raise LungSRADError(f"rules {rules} on {part!r}: expected some of {', '.join(RULES)}, on test or valid")
+    if any(rule not in RULES for rule in rules):
+        raise LungSRADError(f"rules {rules}: expected some of {', '.join(RULES)}")
+    file_of = part if part == "valid" else part_of(part)
     asked = []
     for name, run in runs.items():
         for rule in rules:
-            found = compute_metrics(read_predictions(run.predictions(part, rule)))
+            path = run.predictions(file_of, rule)
+            if not path.is_file():
+                raise LungSRADError(f"{path}: no such file; expected predictions on {part}, valid or another test set")
+            found = compute_metrics(read_predictions(path))
             kept = {
                 key: float(value) for key, value in found.items() if key.startswith(("recall_", "auroc_", "score_"))
             }

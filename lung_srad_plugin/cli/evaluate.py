@@ -30,6 +30,9 @@ def evaluate(
     windows: Annotated[
         bool, typer.Option("--windows", help="Process long cycles in overlapping windows instead of cutting them.")
     ] = False,
+    test_set: Annotated[
+        str | None, typer.Option(help="The name of the test set to report on, for runs that have several.")
+    ] = None,
     against: Annotated[
         list[Path] | None, typer.Option(help="Another run, or predictions CSV, on the same cycles. May be repeated.")
     ] = None,
@@ -57,6 +60,7 @@ def evaluate(
         labels_map=labels_map,
         valid=valid,
         windows=windows,
+        test_set=test_set,
         against=tuple(against or ()),
         bootstrap=Bootstrap(resamples, confidence, seed),
         harmonic=harmonic,

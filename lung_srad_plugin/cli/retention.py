@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lung_srad_plugin.cli.options import TrustCode, choice
+from lung_srad_plugin.cli.options import TrustCode
 
 
 def retention(
@@ -22,7 +22,9 @@ def retention(
     select: Annotated[
         list[str] | None, typer.Option(help="Checkpoint: valid, last or test; may be repeated. valid if left out.")
     ] = None,
-    part: Annotated[str, choice(("test", "valid"), "The cycles of which the scores are.")] = "test",
+    part: Annotated[
+        str, typer.Option(help="The cycles of which the scores are: valid, test, or the name of a test set.")
+    ] = "test",
     cutoff: Annotated[
         float, typer.Option(help="What counts as a high spatial frequency, in cycles per position.")
     ] = 0.25,

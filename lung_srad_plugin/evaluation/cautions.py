@@ -26,9 +26,13 @@ def patients_in_both(protocol: Mapping[str, Any]) -> dict[str, str]:
     -------
     >>> patients_in_both({"patients_shared": {"train_valid": [], "train_test": ["156", "218"]}})
     {'train and valid': '', 'train and test': '156, 218'}
+    >>> patients_in_both({"patients_shared": {"valid_test_inter": ["7"]}})
+    {'valid and test inter': '7'}
     """
     shared = protocol.get("patients_shared", {})
-    return {pair.replace("_", " and "): ", ".join(patients) for pair, patients in shared.items()}
+    # The second part may be a test set with a name, as in train_test_inter.
+    words = {pair: pair.replace("_", " and ", 1).replace("test_", "test ", 1) for pair in shared}
+    return {words[pair]: ", ".join(patients) for pair, patients in shared.items()}
 
 
 def synthetic_cautions(source: Source) -> list[str]:
@@ -99,7 +103,7 @@ def data_cautions(source: Source, patients: int, support: Mapping[str, int]) -> 
     cautions = []
     for pair, shared in patients_in_both(protocol).items():
         # Where the validation cycles are the test cycles, the selection states it.
-        if shared and not (pair == "valid and test" and protocol.get("valid_is_test")):
+        if shared and not (pair.startswith("valid and test") and protocol.get("valid_is_test")):
             cautions.append(f"Patients in both {pair}: {shared}. What the model learned of them may help.")
     if protocol.get("valid_is_test"):
         cautions.append(

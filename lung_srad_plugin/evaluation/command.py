@@ -107,7 +107,7 @@ def evaluate_runs(
             )
         pooled = pool_folds(found)
         return _report(pooled, output, options, {"predictions.csv": pooled.selections[0].table})
-    others = _read_others(options.against, found[0].source.selections[0].table.labels)
+    others = _read_others(options, found[0].source.selections[0].table.labels)
     with progress_bars(counts=False) as progress:
         task = progress.add_task("resampling patients", total=None)
         watched = replace(options.bootstrap, progress=lambda done, patients: progress.advance(task, done * patients))
@@ -130,7 +130,7 @@ def _report(
     source: Source, output: Path, options: EvaluationOptions, predictions: Mapping[str, PredictionTable]
 ) -> dict[str, Any]:
     """Build and write the report of a ``Source``, with predictions by name of file."""
-    others = _read_others(options.against, source.selections[0].table.labels)
+    others = _read_others(options, source.selections[0].table.labels)
     work = options.bootstrap.resamples * resampled_patients(source, others)
     if work > MUCH:
         print(
@@ -152,12 +152,12 @@ def _report(
     return report
 
 
-def _read_others(against, labels):
+def _read_others(options, labels):
     """Return the predictions to compare with by name: files, and those of the first rule of runs."""
     others = {}
-    for path in map(Path, against):
+    for path in map(Path, options.against):
         if is_run(path):
-            first = load_run(path).selections[0]
+            first = load_run(path, options.test_set).selections[0]
             name, table = f"{path.resolve().parent.name}/{path.resolve().name}, {first.rule}-selected", first.table
         else:
             name, table = path.stem, read_predictions(path, labels)
@@ -180,12 +180,14 @@ def _load(source: Path, options: EvaluationOptions) -> Source:
     manifest, data_root, valid = options.manifest, options.data_root, options.valid
     windows, labels_map = options.windows, options.labels_map
     if source.is_file():
-        _refuse(source, "predictions", {"--labels-map": labels_map, "--windows": windows, "--device": options.device})
+        given = {"--labels-map": labels_map, "--windows": windows, "--device": options.device}
+        _refuse(source, "predictions", given | {"--test-set": options.test_set})
         return load_predictions(source, manifest, data_root, valid)
     if is_run(source) and manifest is None:
         given = {"--data-root": data_root, "--labels-map": labels_map, "--valid": valid, "--windows": windows}
         _refuse(source, "the test cycles of a run, which were classified when it was trained", given)
-        return load_run(source)
+        return load_run(source, options.test_set)
+    _refuse(source, "cycles of a manifest", {"--test-set": options.test_set})
     model = RunFolder(source).export if is_run(source) else source
     if manifest is None:
         raise LungSRADError(

@@ -22,6 +22,8 @@ class EvaluationOptions:
         Validation cycles to fit temperature and thresholds on: a manifest for a model, else a predictions CSV.
     windows : bool
         Process cycles longer than the model's input length in overlapping windows, instead of cutting them.
+    test_set : str, optional
+        For runs with several test sets, the one to report on.
     against : sequence of str or Path
         Other models on the same cycles, for paired differences: a predictions CSV, or the output folder of a run.
     bootstrap : Bootstrap
@@ -46,6 +48,7 @@ class EvaluationOptions:
     labels_map: str | Path | None = None
     valid: str | Path | None = None
     windows: bool = False
+    test_set: str | None = None
     against: tuple[str | Path, ...] = ()
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     harmonic: bool = False

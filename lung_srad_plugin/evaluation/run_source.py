@@ -9,6 +9,7 @@ from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.validation_fit import nothing_fitted, read_validation_fit
 from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.test_sets import ONLY, choose_test_set, part_of
 
 VALID_IS_TEST = "the validation cycles were the test cycles, which nothing may be fitted on"
 
@@ -18,13 +19,15 @@ def is_run(folder: str | Path) -> bool:
     return RunFolder(folder).is_finished()
 
 
-def load_run(folder: str | Path) -> Source:
+def load_run(folder: str | Path, test_set: str | None = None) -> Source:
     """Return what a training run predicted for its test cycles, for each rule that selected an epoch.
 
     Arguments
     ---------
     folder : str or Path
         The run's output folder, with ``results.json`` and ``predictions_test_<rule>.csv``.
+    test_set : str, optional
+        Which, where the run has several.
 
     Returns
     -------
@@ -33,21 +36,23 @@ def load_run(folder: str | Path) -> Source:
     Raises
     ------
     LungSRADError
-        Where a file is missing, or the predictions do not give the scores of ``results.json``.
+        Where a file is missing, the predictions do not give the scores of ``results.json``, or the run has no such test
+        set, or several and none is chosen.
     """
     run = RunFolder(folder)
     results = run.results()
     protocol = results.protocol
+    name = choose_test_set(next(iter(results.selected.values())).tests, test_set, run)
     selections = []
     for rule, scores in results.selected.items():
-        path = run.predictions("test", rule)
+        path = run.predictions(part_of(name), rule)
         if not path.is_file():
             raise LungSRADError(
                 f"{path}: no such file; it comes with every run of this version, so run the training command again "
                 "with --test_only"
             )
         table = read_predictions(path, results.labels)
-        if confusion_counts(table.targets, table.predicted, len(table.labels)).tolist() != scores.confusion:
+        if confusion_counts(table.targets, table.predicted, len(table.labels)).tolist() != scores.tests[name].confusion:
             raise LungSRADError(
                 f"{path}: does not give the confusion counts of {run.results_file}, so they are not of one run; "
                 "run the training command again with --test_only"
@@ -64,16 +69,27 @@ def load_run(folder: str | Path) -> Source:
         )
     stored = results.as_dict()
     synthetic = trained_on_synthetic(stored)
-    files = [run.predictions("test", selection.rule) for selection in selections]
+    files = [run.predictions(part_of(name), selection.rule) for selection in selections]
     return Source(
         name=results.experiment,
-        data=f"test cycles of {Path(results.data_folder).name}",
+        data=f"{'test cycles' if name == ONLY else f'test set {name}'} of {Path(results.data_folder).name}",
         selections=selections,
-        protocol=protocol.as_dict(),
+        protocol=_of_test_set(protocol.as_dict(), name),
         facts=select_facts(stored) | {"predictions": sha256_by_name(files)},
         trained_on_synthetic=synthetic,
         synthetic=synthetic,
     )
+
+
+def _of_test_set(protocol, name):
+    """Return the protocol without what it says of the other test sets."""
+    ours = ("train", "valid", part_of(name))
+    pairs = ("train_valid", f"train_{part_of(name)}", f"valid_{part_of(name)}")
+    kept = {"sha256": ours, "patients_shared": pairs}
+    return {
+        key: {part: one for part, one in value.items() if part in kept[key]} if key in kept else value
+        for key, value in protocol.items()
+    }
 
 
 def _fit_of(scores, protocol):

@@ -71,9 +71,10 @@ def check_same_experiment(runs: Sequence[ExperimentRun], varied: str, same_split
             problems.append(f"{run.folder}: {varied} {value}, which {seen[value].folder} has too")
     expected = _identity(first, same_split)
     for run in others:
-        for what, value in _identity(run, same_split).items():
-            if value != expected[what]:
-                problems.append(f"{run.folder}: {what} {value}; in {first.folder} {expected[what]}")
+        found = _identity(run, same_split)
+        for what in {**expected, **found}:
+            if found.get(what) != expected.get(what):
+                problems.append(f"{run.folder}: {what} {found.get(what)}; in {first.folder} {expected.get(what)}")
         problems += _differing(run, first, varied)
     if problems:
         raise LungSRADError(
@@ -88,7 +89,7 @@ def _identity(run, same_split):
     split = {
         "split": protocol.get("split"),
         "hash of the split": protocol.get("split_sha256"),
-        **{f"hash of {part}.csv": hashes.get(part) for part in ("train", "valid", "test")},
+        **{f"hash of {part}.csv": sha256 for part, sha256 in hashes.items()},
     }
     return {
         "experiment": run.source.facts["experiment"],

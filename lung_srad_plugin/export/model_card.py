@@ -13,6 +13,7 @@ from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, tra
 from lung_srad_plugin.export.model_config import ModelConfig
 from lung_srad_plugin.export.reported_scores import ReportedScores
 from lung_srad_plugin.metrics.calibration import read_calibration
+from lung_srad_plugin.runs.test_sets import ONLY
 from lung_srad_plugin.utils.text import markdown_text, printable
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.jinja"
@@ -62,6 +63,7 @@ def write_card(
     Not known: the run was not evaluated when the model was exported.
     """
     scores = _selected_scores(config, results)
+    tables = [(markdown_text(name), _score_tables(found)) for name, found in scores.items()]
     card = ModelCard.from_template(
         _metadata(config, results, scores),
         template_path=str(TEMPLATE),
@@ -73,7 +75,7 @@ def write_card(
         frames=config.frames or "as many as there are",
         facts=[(name, markdown_text(value)) for name, value in _facts(config, results or {})],
         selection=_selection(config),
-        scores=_score_tables(scores) if scores else None,
+        tables=[(None if name == ONLY else name, table) for name, table in tables],
         training_sets=[
             (markdown_text(one.title), one.patients, one.cycles, markdown_text(one.licence or NOT_KNOWN))
             for one in config.training_sets or ()
@@ -101,13 +103,13 @@ def _timeline(config: ModelConfig) -> dict[str, str] | None:
     }
 
 
-def _selected_scores(config: ModelConfig, results: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the scores of the exported checkpoint, None where the results are of another epoch."""
+def _selected_scores(config: ModelConfig, results: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    """Return the scores of the exported checkpoint by test set, none where the results are of another epoch."""
     scores = (results or {}).get("selected", {}).get(config.select)
-    return scores if scores and scores["epoch"] == config.epoch else None
+    return scores.get("tests", {ONLY: scores}) if scores and scores["epoch"] == config.epoch else {}
 
 
-def _metadata(config: ModelConfig, results: dict[str, Any] | None, scores: dict[str, Any] | None) -> ModelCardData:
+def _metadata(config: ModelConfig, results: dict[str, Any] | None, scores: dict[str, dict[str, Any]]) -> ModelCardData:
     """Return the header of the card as the hub defines it, with the scores in its ``model-index``."""
     entries = None
     if results and scores:
@@ -116,11 +118,14 @@ def _metadata(config: ModelConfig, results: dict[str, Any] | None, scores: dict[
                 task_type="audio-classification",
                 task_name="classification of breathing cycles",
                 dataset_type=printable(results["experiment"]),
-                dataset_name=printable(f"test cycles, split: {results['protocol']['split']}"),
+                dataset_name=printable(f"{_words(test_set)}, split: {results['protocol']['split']}"),
+                # Results of one data set and split are joined; so that those of test sets are not, each is a split.
+                dataset_split=None if test_set == ONLY else test_set,
                 metric_type=kind,
                 metric_name=f"{name}, {task}, percent",
-                metric_value=round(scores[task][key], 2),
+                metric_value=round(of_test_set[task][key], 2),
             )
+            for test_set, of_test_set in scores.items()
             for task in TASKS
             for key, name, kind in SCORES
         ]
@@ -170,6 +175,10 @@ def _selection(config: ModelConfig) -> str:
         return f"How the checkpoint was selected is {NOT_KNOWN}, except for the name of the rule: {config.select}."
     warning = " **The test set selected it, so its scores on the test set are optimistic.**" if "test" in rule else ""
     return f"How the checkpoint was selected: {markdown_text(rule)}.{warning}"
+
+
+def _words(test_set: str) -> str:
+    return "test cycles" if test_set == ONLY else f"test set {test_set}"
 
 
 def _score_tables(scores: dict[str, Any]) -> dict[str, Any]:

@@ -61,7 +61,10 @@ def metrics_by(table: PredictionTable, by: str) -> dict[str, tuple[PredictionTab
     names, order = _group_names(table, by)
     of_cycle = np.array(names)
     parts = {name: table.rows(of_cycle == name) for name in order}
-    return {name: (part, compute_metrics(part)) for name, part in parts.items()}
+    return {
+        name: (part, {metric: float(value) for metric, value in compute_metrics(part).items()})
+        for name, part in parts.items()
+    }
 
 
 def subgroups(table: PredictionTable, by: str, bootstrap: Bootstrap | None = None) -> list[Subgroup]:

@@ -41,7 +41,7 @@ NEUTRAL_SETTINGS = (
     *("data_folder", "output_folder", "save_folder", "feature_folder", "train_csv", "valid_csv", "test_csv"),
     *("embedding_folder", "scan_backend", "gradient_checkpointing", "num_workers"),
 )
-WHOLE_SETTINGS = ("sampling_weights",)
+WHOLE_SETTINGS = ("sampling_weights", "test_csv")
 """Mappings whose keys are the user's: a change replaces the whole mapping. Any other is merged with what it changes."""
 
 

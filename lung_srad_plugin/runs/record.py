@@ -4,9 +4,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.runs.test_sets import ONLY
 
 
 class _Record(BaseModel):
@@ -44,18 +53,43 @@ class DataSetMetrics(_Record):
     metrics: dict[str, float | None]
 
 
-class SelectedScores(Scores):
-    """Test scores of a selected epoch, and what was fitted on validation cycles for it.
+class SetScores(Scores):
+    """Scores on one test set; ``data_sets`` has the metrics of each data set, where its cycles are of several."""
 
-    ``data_sets`` has the metrics of each data set, where the test cycles are of several.
+    intervals: dict[str, Any] | None = None
+    data_sets: dict[str, DataSetMetrics] | None = None
+
+
+_OF_TEST_SET = {field.alias or name for name, field in SetScores.model_fields.items()}
+
+
+class SelectedScores(_Record):
+    """Test scores of a selected epoch by test set, and what was fitted on validation cycles for it.
+
+    In the file the scores of a test set without a name are beside ``epoch``, those of named ones in ``tests``.
     """
+
+    tests: dict[str, SetScores]
 
     epoch: int
     train: Scores | None = None
     calibration: dict[str, Any] | None = None
     operating_points: list[dict[str, Any]] | None = None
-    intervals: dict[str, Any] | None = None
-    data_sets: dict[str, DataSetMetrics] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_flat(cls, stored: Any) -> Any:
+        if not isinstance(stored, dict) or "tests" in stored:
+            return stored
+        of_test_set = {key: value for key, value in stored.items() if key in _OF_TEST_SET}
+        return {key: value for key, value in stored.items() if key not in _OF_TEST_SET} | {"tests": {ONLY: of_test_set}}
+
+    @model_serializer(mode="wrap")
+    def _write_flat(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        stored = write(self)
+        if list(self.tests) != [ONLY]:
+            return stored
+        return stored.pop("tests")[ONLY] | stored
 
 
 class Protocol(_Record):

@@ -18,6 +18,7 @@ from lung_srad_plugin.metrics.subgroups import metrics_by
 from lung_srad_plugin.reporting.figures import plot_confusion, plot_history, save_figure
 from lung_srad_plugin.runs.record import RunResults, Scores
 from lung_srad_plugin.runs.run_folder import RunFolder
+from lung_srad_plugin.runs.test_sets import ONLY
 from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.utils.text import printable
 
@@ -76,8 +77,10 @@ def write_results(results: RunResults, run: RunFolder) -> Table:
     write_together({run.results_file: results.as_json(), run.results_text: _as_text(table, results)})
     for rule, scores in results.selected.items():
         selected = "last epoch" if rule == "last" else f"epoch {scores.epoch} ({rule}-selected)"
-        figure = plot_confusion(scores.confusion, results.labels, f"test cycles, {selected}")
-        save_figure(figure, run.confusion_plot(rule))
+        for name, found in scores.tests.items():
+            cycles = "test cycles" if name == ONLY else f"cycles of test set {name}"
+            figure = plot_confusion(found.confusion, results.labels, f"{cycles}, {selected}")
+            save_figure(figure, run.confusion_plot(rule, name))
     if results.history:
         save_figure(plot_history(results.history, results.selected["valid"].epoch), run.history_plot)
     return table
@@ -89,7 +92,7 @@ def write_run_predictions(tables: Mapping[str, Mapping[str, PredictionTable]], r
     Arguments
     ---------
     tables : Mapping
-        By rule, the ``PredictionTable`` of the ``valid`` and of the ``test`` cycles.
+        By rule and part, ``valid`` and those of ``part_of``, the ``PredictionTable`` of its cycles.
     run : RunFolder
     """
     for rule, parts in tables.items():
@@ -98,7 +101,7 @@ def write_run_predictions(tables: Mapping[str, Mapping[str, PredictionTable]], r
 
 
 def results_table(results: RunResults) -> Table:
-    """Return the scores of a run as a rich table, one row for each rule that selected an epoch."""
+    """Return the scores of a run as a rich table: one row for each test set and rule that selected an epoch."""
     protocol = results.protocol
     title = f"{results.experiment}, {protocol.split}: test scores in percent, seed {results.seed}"
     table = Table(
@@ -109,19 +112,31 @@ def results_table(results: RunResults) -> Table:
         padding=(0, 1, 0, 0),
     )
     table.add_column("selected by")
+    named = any(list(scores.tests) != [ONLY] for scores in results.selected.values())
+    if named:
+        table.add_column("test set")
     for name in ("epoch", "Sp", "Se", "Score", "2-class"):
         table.add_column(name, justify="right")
     for label in results.labels:
         table.add_column(Text(f"recall\n{printable(label)}"), justify="right")
     for rule, scores in results.selected.items():
-        strict = scores.strict
-        recalls = [scores.recall[label] for label in results.labels]
-        numbers = (strict.specificity, strict.sensitivity, strict.score, scores.any_abnormal.score, *recalls)
-        table.add_row(rule, str(scores.epoch), *(f"{value:.2f}" for value in numbers))
-        for name, found in (scores.data_sets or {}).items():
-            values = [found.metrics.get(metric) for metric in (*_METRICS, *(f"recall_{one}" for one in results.labels))]
-            table.add_row(Text(f"  {printable(name)}"), "", *("-" if one is None else f"{one:.2f}" for one in values))
+        for name, found in scores.tests.items():
+            where = [name] if named else []
+            table.add_row(rule, *where, str(scores.epoch), *_numbers(found, results.labels))
+            for data_set, one in (found.data_sets or {}).items():
+                table.add_row(Text(f"  {printable(data_set)}"), *where, "", *_numbers_of(one, results.labels))
     return table
+
+
+def _numbers(scores, labels):
+    recalls = [scores.recall[label] for label in labels]
+    rates = (scores.strict.specificity, scores.strict.sensitivity, scores.strict.score, scores.any_abnormal.score)
+    return [f"{value:.2f}" for value in (*rates, *recalls)]
+
+
+def _numbers_of(data_set, labels):
+    values = [data_set.metrics.get(metric) for metric in (*_METRICS, *(f"recall_{label}" for label in labels))]
+    return ["-" if value is None else f"{value:.2f}" for value in values]
 
 
 _METRICS = ("specificity", "sensitivity_strict_class", "score_strict_class", "score_any_abnormal")

@@ -12,6 +12,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.runs.record import RunResults, read_results
 from lung_srad_plugin.runs.saved_settings import saved_settings
 from lung_srad_plugin.runs.selection import RULES, EpochSelection
+from lung_srad_plugin.runs.test_sets import ONLY, part_of
 from lung_srad_plugin.utils.files import RECORD, adopt_files, refuse_foreign_files
 
 if TYPE_CHECKING:
@@ -65,12 +66,16 @@ class RunFolder:
         return str(self.path)
 
     def predictions(self, part: str, rule: str) -> Path:
-        """Return the file of the predictions on ``valid`` or ``test`` of the epoch that ``rule`` selects."""
+        """Return the file of the predictions of the epoch that ``rule`` selects; ``part`` as of ``part_of``."""
         return self.path / f"predictions_{part}_{rule}.csv"
 
-    def confusion_plot(self, rule: str) -> Path:
+    def confusion_plot(self, rule: str, test_set: str = ONLY) -> Path:
         """Return the picture of the confusion counts of the epoch that ``rule`` selects."""
-        return self.path / f"confusion_{rule}.png"
+        return self.path / (f"confusion_{rule}.png" if test_set == ONLY else f"confusion_{test_set}_{rule}.png")
+
+    def report_on(self, test_set: str) -> Path:
+        """Return the folder of the report on a test set."""
+        return self.report if test_set == ONLY else self.report / test_set
 
     def is_started(self) -> bool:
         """Return whether a run has left a checkpoint here."""
@@ -80,24 +85,25 @@ class RunFolder:
         """Return whether a run has left its settings and results here."""
         return self.results_file.is_file() and self.settings_file.is_file()
 
-    def refuse_foreign_files(self) -> None:
+    def refuse_foreign_files(self, test_sets: Iterable[str] = (ONLY,)) -> None:
         """Refuse a folder in which a run would overwrite files that no run wrote, or that were changed since.
 
         Where the settings begin as SpeechBrain begins those of a run, the folder is a run's; version 0.1 kept no record
         of the files in it.
         """
-        outputs = self.outputs()
+        outputs = self.outputs(test_sets)
         if self._holds_settings_of_a_run():
             adopt_files(outputs)
         else:
             outputs.append(self.settings_file)
         refuse_foreign_files(outputs)
 
-    def outputs(self) -> list[Path]:
+    def outputs(self, test_sets: Iterable[str] = (ONLY,)) -> list[Path]:
         """Return the files that a run writes when it ends, and what its exported model holds now."""
-        parts = [self.predictions(part, rule) for part in ("valid", "test") for rule in RULES]
-        pictures = [self.history_plot, *map(self.confusion_plot, RULES)]
-        reports = [self.report / name for name in REPORT_FILES]
+        test_sets = list(test_sets)
+        parts = [self.predictions(part, rule) for part in ("valid", *map(part_of, test_sets)) for rule in RULES]
+        pictures = [self.history_plot, *(self.confusion_plot(rule, name) for name in test_sets for rule in RULES)]
+        reports = [self.report_on(name) / file for name in test_sets for file in REPORT_FILES]
         exported = sorted(path for path in self.export.glob("*") if path.name != RECORD) if self.export.is_dir() else []
         return [self.results_file, self.results_text, *pictures, *parts, *reports, *exported]
 

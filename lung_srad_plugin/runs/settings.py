@@ -51,6 +51,7 @@ def _built(value):
 
 
 Name = Annotated[str, Field(min_length=1, description="a path as text, for example results/mine")]
+TestName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")]
 Switch = Annotated[bool, Field(description="True or False")]
 Count = Annotated[int, Field(ge=1, description="a whole number from 1")]
@@ -92,7 +93,10 @@ class Settings(BaseModel):
     skip_prep: Switch
     train_csv: Name
     valid_csv: Name
-    test_csv: Name
+    test_csv: Annotated[
+        Name | dict[TestName, Name],
+        Field(min_length=1, description="a manifest, or manifests by names of letters, digits, '-' and '_'"),
+    ]
     sampling_weights: Annotated[
         dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None,
         Field(
@@ -270,6 +274,8 @@ class Settings(BaseModel):
             raise ValueError(f"teacher: {self.teacher}; expected null, since a probe does not train the encoder")
         if self.high_hz is not None and self.high_hz > self.sample_rate / 2:
             raise ValueError(f"high_hz: {self.high_hz:g}; expected at most half of sample_rate {self.sample_rate}")
+        if self.report_test_selected and not isinstance(self.test_csv, str):
+            raise ValueError("report_test_selected: True; expected False where test_csv names several test sets")
         return self
 
 

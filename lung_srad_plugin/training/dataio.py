@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,17 +16,16 @@ from speechbrain.utils.data_pipeline import provides, takes
 
 from lung_srad_plugin.audio.feature_cache import FeatureCache
 from lung_srad_plugin.audio.floor import describe_floor
-from lung_srad_plugin.datasets.manifests import ManifestsSummary, validate_manifests
+from lung_srad_plugin.datasets.manifests import PartsSummary, validate_parts
 from lung_srad_plugin.datasets.preparation import prepare_data_set
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.nn.prior_correction import log_shares
+from lung_srad_plugin.runs.test_sets import named_manifests, part_of
 from lung_srad_plugin.training.data_sets import DataSetDraws, check_each_is_scored, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
-
-PARTS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class RunData:
     ---------
     split : dict
         What results state of the split: ``split``, ``split_sha256`` and ``notes``.
-    manifests : ManifestsSummary
+    manifests : PartsSummary
     rows : dict of list of dict
-        The rows of the manifests by part.
+        The rows of the manifests by part, those of ``manifests_of``.
     datasets : dict of DynamicItemDataset
         By part.
     class_weights : torch.Tensor
@@ -48,7 +48,7 @@ class RunData:
     """
 
     split: dict[str, Any]
-    manifests: ManifestsSummary
+    manifests: PartsSummary
     rows: dict[str, list[dict[str, Any]]]
     datasets: dict[str, DynamicItemDataset]
     class_weights: torch.Tensor
@@ -72,7 +72,7 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     """
     split = split_data(hparams)
     manifests = check_manifests(hparams)
-    rows = {part: getattr(manifests, part).rows for part in PARTS}
+    rows = {part: manifest.rows for part, manifest in manifests.parts.items()}
     draws = plan_epochs(hparams, rows["train"])
     if teacher is not None:
         teacher.standardize(rows["train"])
@@ -82,8 +82,8 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
     shares = None
     if hparams["prior_correction"]:
-        columns = ([row.get(key) for row in rows["train"]] for key in ("label", "dataset"))
-        shares = log_shares(*columns, hparams["labels"])
+        data_sets = [row.get("dataset") for row in rows["train"]]
+        shares = log_shares([row["label"] for row in rows["train"]], data_sets, hparams["labels"])
     counts = class_counts(rows["train"], hparams["labels"], draws)
     return RunData(
         split=split,
@@ -91,7 +91,7 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
         rows=rows,
         datasets={
             "train": make(rows["train"], teacher=teacher, shares=shares),
-            **{part: make(rows[part]) for part in PARTS[1:]},
+            **{part: make(of_part) for part, of_part in rows.items() if part != "train"},
         },
         class_weights=class_weights(counts, hparams["class_weighting"]),
         draws=draws,
@@ -137,26 +137,40 @@ def _print(text: str | None) -> None:
         Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def check_manifests(hparams: dict[str, Any]) -> ManifestsSummary:
-    """Validate the three manifests together, and refuse what cannot be trained on or scored."""
-    train, valid, test = paths = [hparams[f"{part}_csv"] for part in PARTS]
-    summary = validate_manifests(train, valid, test, labels=hparams["labels"], data_root=hparams["data_folder"])
+def check_manifests(hparams: dict[str, Any]) -> PartsSummary:
+    """Validate the manifests together, and refuse what cannot be trained on or scored."""
+    paths = manifests_of(hparams)
+    tests = {part: path for part, path in paths.items() if part not in ("train", "valid")}
+    summary = validate_parts(paths["train"], paths["valid"], tests, hparams["labels"], hparams["data_folder"])
     normal = hparams["labels"][0]
-    for part, path in zip(PARTS[1:], paths[1:], strict=True):
-        counts = getattr(summary, part).labels
+    for part in ("valid", *tests):
+        counts = summary.parts[part].labels
         if counts[normal] in (0, sum(counts.values())):
-            raise LungSRADError(f"{path}: needs {normal} and other cycles to be scored; it has {counts}")
+            raise LungSRADError(f"{paths[part]}: needs {normal} and other cycles to be scored; it has {counts}")
     if hparams["select_over"] == "datasets":
-        for part in ("valid", "test") if hparams["report_test_selected"] else ("valid",):
-            check_each_is_scored(getattr(summary, part).rows, normal, hparams[f"{part}_csv"])
-    needed = hparams["batch_size"] * hparams["processes"]
-    if len(summary.train.rows) < needed:
+        for part in ("valid", *tests) if hparams["report_test_selected"] else ("valid",):
+            check_each_is_scored(summary.parts[part].rows, normal, paths[part])
+    cycles, needed = len(summary.parts["train"].rows), hparams["batch_size"] * hparams["processes"]
+    if cycles < needed:
         each = f" in each of {hparams['processes']} processes" if hparams["processes"] > 1 else ""
         raise LungSRADError(
-            f"{paths[0]}: {len(summary.train.rows)} cycles make no batch of {hparams['batch_size']}{each}; lower "
-            "batch_size"
+            f"{paths['train']}: {cycles} cycles make no batch of {hparams['batch_size']}{each}; lower batch_size"
         )
     return summary
+
+
+def manifests_of(hparams: Mapping[str, Any]) -> dict[str, str]:
+    """Return the manifest of each part of a run: ``train``, ``valid`` and those of its test sets.
+
+    Example
+    -------
+    >>> tests = {"inter": "inter.csv", "intra": "intra.csv"}
+    >>> list(manifests_of({"train_csv": "train.csv", "valid_csv": "valid.csv", "test_csv": tests}))
+    ['train', 'valid', 'test_inter', 'test_intra']
+    """
+    tests = named_manifests(hparams["test_csv"])
+    own = {part: hparams[f"{part}_csv"] for part in ("train", "valid")}
+    return own | {part_of(name): path for name, path in tests.items()}
 
 
 def make_dataset(

@@ -23,7 +23,8 @@ from lung_srad_plugin.runs.record import Probe, RunResults
 from lung_srad_plugin.runs.run_folder import COMPLETE, find_checkpoint
 from lung_srad_plugin.runs.selection import EpochSelection, metrics_of_part
 from lung_srad_plugin.training.brain import CompletionMark
-from lung_srad_plugin.training.dataio import PARTS, RunData, check_manifests, split_data
+from lung_srad_plugin.training.data_sets import data_sets_by_id
+from lung_srad_plugin.training.dataio import RunData, check_manifests, split_data
 from lung_srad_plugin.training.initial_weights import load_initial_weights
 from lung_srad_plugin.training.linear_probe import LinearProbe, choose_strength, describe_strength, fit_linear_probe
 from lung_srad_plugin.training.predictions import Predictions
@@ -86,15 +87,16 @@ def run_probe(command: CommandLine, hparams: dict[str, Any]) -> ProbedRun:
         pretrained, classifier = None, None
         embed = TeacherTable(table).embeddings_of
     embeddings = _embed(embed, data.rows)
-    targets = {part: np.array([labels.index(row["label"]) for row in data.rows[part]]) for part in PARTS}
+    targets = {part: np.array([labels.index(row["label"]) for row in rows]) for part, rows in data.rows.items()}
     probe, chosen = _fit(hparams, embeddings["train"], targets["train"], data.rows["train"])
     predictions = {
-        part: Predictions([row["ID"] for row in data.rows[part]], targets[part], probe.log_probs(embeddings[part]))
-        for part in (PARTS if hparams["report_train"] else PARTS[1:])
+        part: Predictions([row["ID"] for row in rows], targets[part], probe.log_probs(embeddings[part]))
+        for part, rows in data.rows.items()
+        if part != "train" or hparams["report_train"]
     }
     checkpoint = None
     if classifier is not None:
-        stats = prediction_stats(predictions["valid"], labels)
+        stats = prediction_stats(predictions["valid"], labels, data_sets_by_id(data.rows["valid"]))
         checkpoint = _save(hparams, probe, {"epoch": EPOCH, **metrics_of_part("valid", stats)})
     scores, tables = score_epoch(EPOCH, predictions, data, labels)
     selected = SelectedEpochs({"valid": scores}, {"valid": tables}, {"valid": True}, [])
@@ -169,7 +171,7 @@ def make_classifier(
 def _prepare(hparams):
     split = split_data(hparams)
     manifests = check_manifests(hparams)
-    rows = {part: getattr(manifests, part).rows for part in PARTS}
+    rows = {part: manifest.rows for part, manifest in manifests.parts.items()}
     return RunData(split, manifests, rows, datasets={}, class_weights=torch.ones(len(hparams["labels"])), draws=None)
 
 

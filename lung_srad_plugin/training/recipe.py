@@ -14,6 +14,7 @@ from speechbrain.utils.distributed import if_main_process
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
+from lung_srad_plugin.evaluation.options import EvaluationOptions
 from lung_srad_plugin.export.export import export_checkpoint
 from lung_srad_plugin.nn.adapters import count_parameters, import_peft
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
@@ -23,6 +24,7 @@ from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.results import write_results, write_run_predictions
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings, fill_defaults
+from lung_srad_plugin.runs.test_sets import ONLY, named_manifests
 from lung_srad_plugin.training.adapters import adapt_encoder
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.data_sets import data_sets_by_id
@@ -83,7 +85,7 @@ def train(arguments: list[str]) -> dict[str, Any]:
         if "processes" in settings:  # runs of version 0.1 do not have it
             changes["processes"] = processes
         run_on_main(check_resumable, base, changes)
-        run_on_main(run.refuse_foreign_files)
+        run_on_main(run.refuse_foreign_files, named_manifests(settings["test_csv"]))
         hparams = make_experiment(base, changes) | {"processes": processes}
         if hparams["probe"]:
             probed = run_probe(command, hparams)
@@ -127,8 +129,8 @@ def fit(hparams: dict[str, Any], data: RunData, command: CommandLine) -> LungSou
     brain = LungSoundBrain(
         hparams["modules"], hparams["opt_class"], hparams, command.run_opts, checkpointer=hparams["checkpointer"]
     )
-    brain.test_set, brain.draws = data.datasets["test"], data.draws
-    brain.data_sets = {part: data_sets_by_id(data.rows[part]) for part in ("valid", "test")}
+    brain.test_set, brain.draws = data.datasets.get(ONLY), data.draws
+    brain.data_sets = {part: data_sets_by_id(rows) for part, rows in data.rows.items() if part != "train"}
     brain.fit(
         hparams["epoch_counter"],
         data.datasets["train"],
@@ -183,14 +185,16 @@ def finish(results: RunResults, selected: SelectedEpochs, checkpoint: Path | Non
     if checkpoint is not None:
         # This very process was asked to run these settings.
         export_checkpoint(run.path, checkpoint, run.export, trust_code=True)
-    try:
-        evaluate(run.path, run.report)
-    except LungSRADError as error:
-        # Where the manifests lack what the report needs, the run itself is complete.
-        text = f"[yellow]no report:[/yellow] {escape(str(error))}"
-    else:
-        text = f"report: {escape(str(run.report / 'report.html'))}"
-    console.print(text, highlight=False, soft_wrap=True)
+    for name in results.selected["valid"].tests:
+        folder = run.report_on(name)
+        try:
+            evaluate(run.path, folder, EvaluationOptions(test_set=name))
+        except LungSRADError as error:
+            # Where the manifests lack what the report needs, the run itself is complete.
+            text = f"[yellow]no report:[/yellow] {escape(str(error))}"
+        else:
+            text = f"report: {escape(str(folder / 'report.html'))}"
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from lung_srad_plugin.metrics.validation_fit import ValidationFit, fit_on_valida
 from lung_srad_plugin.runs.record import SelectedScores
 from lung_srad_plugin.runs.results import score_data_sets, score_predictions
 from lung_srad_plugin.runs.selection import RULES
+from lung_srad_plugin.runs.test_sets import test_set_of
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData
 from lung_srad_plugin.training.predictions import Predictions
@@ -23,9 +24,9 @@ class SelectedEpochs:
     Arguments
     ---------
     scores : dict of SelectedScores
-        On the test cycles.
+        On the test sets.
     tables : dict of dict of PredictionTable
-        The predictions on ``valid`` and ``test``.
+        The predictions by part: ``valid`` and the test sets, as of ``part_of``.
     reached : dict of bool
         Whether the epoch has the minimal sensitivity.
     history : list of dict
@@ -92,26 +93,35 @@ def score_epoch(
     ---------
     epoch : int
     predictions : Mapping
-        On ``test`` and ``valid``, and on ``train`` where its scores are wanted.
+        On ``valid`` and each test set by part, and on ``train`` where its scores are wanted.
     data : RunData
     labels : sequence of str
     """
-    tables = {part: join_predictions(data.rows[part], predictions[part], labels) for part in ("test", "valid")}
-    scores = {"epoch": epoch, **score_predictions(predictions["test"], labels).as_dict()}
+    tables = {
+        part: join_predictions(data.rows[part], found, labels) for part, found in predictions.items() if part != "train"
+    }
+    tests = {test_set_of(part): part for part in tables if part != "valid"}
+    of_tests = {name: _score_test_set(predictions[part], tables[part]) for name, part in tests.items()}
+    scores: dict[str, Any] = {"tests": of_tests, "epoch": epoch}
     if "train" in predictions:
         scores["train"] = score_predictions(predictions["train"], labels).as_dict()
     scores |= _fit(tables["valid"], data.manifests.valid_is_test).to_dict()
-    if all(row.get("patient", "").strip() for row in data.rows["test"]):
-        scores["intervals"] = score_intervals(tables["test"])
-    if data_sets := score_data_sets(tables["test"]):
-        scores["data_sets"] = data_sets
     return SelectedScores.model_validate(scores), tables
 
 
 def _evaluate_epoch(brain, data, epoch):
-    parts = ("test", "valid", "train") if brain.hparams.report_train else ("test", "valid")
+    parts = [part for part in data.datasets if part != "train" or brain.hparams.report_train]
     predictions = {part: brain.predict(data.datasets[part]) for part in parts}
     return score_epoch(epoch, predictions, data, brain.hparams.labels)
+
+
+def _score_test_set(predictions, table):
+    scores = score_predictions(predictions, table.labels).as_dict()
+    if all(patient.strip() for patient in table.metadata.get("patient", [""])):
+        scores["intervals"] = score_intervals(table)
+    if data_sets := score_data_sets(table):
+        scores["data_sets"] = data_sets
+    return scores
 
 
 def _fit(table: PredictionTable, valid_is_test: bool) -> ValidationFit:

@@ -5,7 +5,7 @@ from typing import Any
 from lung_srad_plugin.runs.record import Protocol, Training
 from lung_srad_plugin.runs.selection import EpochSelection
 from lung_srad_plugin.training.brain import LungSoundBrain
-from lung_srad_plugin.training.dataio import PARTS, RunData
+from lung_srad_plugin.training.dataio import RunData, manifests_of
 from lung_srad_plugin.training.selected import SelectedEpochs
 from lung_srad_plugin.utils.provenance import file_sha256
 
@@ -23,7 +23,7 @@ def describe_protocol(
         **{**data.split, "notes": notes},
         valid_is_test=valid_is_test,
         patients_shared={parts: list(patients) for parts, patients in data.manifests.shared_patients.items()},
-        sha256={part: file_sha256(hparams[f"{part}_csv"]) for part in PARTS},
+        sha256={part: file_sha256(path) for part, path in manifests_of(hparams).items()},
         selection={
             rule: selection.text(rule, valid_is_test, reached=selected.reached[rule]) for rule in selected.scores
         },

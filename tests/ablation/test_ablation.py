@@ -530,6 +530,47 @@ def test_a_browser_draws_the_page(table, tmp_path, width):
     assert (picture[:, -3:] == picture[-1, 0]).all()
 
 
+def test_each_test_set_has_a_table_of_its_own(grid, tmp_path, capsys):
+    """On ``hard`` the runs give ``ANSWERS``, on ``easy`` they are right."""
+    base = tmp_path / "base.yaml"
+    base.write_text(base.read_text(encoding="utf-8") + "test_csv: {hard: h.csv, easy: e.csv}\n", encoding="utf-8")
+
+    def launch(run, device):
+        write_run(run, np.array(ANSWERS[run.row, run.seed]))
+        stored = json.loads(run.output.results_file.read_text(encoding="utf-8"))
+        right = score_predictions(Answers(TARGETS, TARGETS), CLASSES).as_dict()
+        for rule, scores in stored["selected"].items():
+            epoch = scores.pop("epoch")
+            stored["selected"][rule] = {"epoch": epoch, "tests": {"hard": scores, "easy": right}}
+            given = run.output.predictions("test", rule)
+            given.rename(run.output.predictions("test_hard", rule))
+            table = make_table("wxyz", [CLASSES[i] for i in TARGETS], np.eye(4)[TARGETS], CLASSES, {"patient": "aabb"})
+            write_predictions(table, run.output.predictions("test_easy", rule))
+        run.output.results_file.write_text(json.dumps(stored), encoding="utf-8")
+        return Ended(0)
+
+    assert ablate(grid, tmp_path / "out", launch=launch) == 0
+    printed = capsys.readouterr().out
+    expected = {"hard": ([50, 50], [75, 100]), "easy": ([100, 100], [100, 100])}
+    for name, (plain, other) in expected.items():
+        assert f"ablation_{name}.html" in printed
+        table = json.loads((tmp_path / "out" / f"ablation_{name}.json").read_text(encoding="utf-8"))
+        found = {row["name"]: row["measured"]["valid"]["Score"]["values"] for row in table["rows"]}
+        assert found == {"plain": dict(zip("12", plain, strict=True)), "other": dict(zip("12", other, strict=True))}
+        assert table["rows"][1]["difference"]["valid"]["Score"]["value"] == np.mean(other) - np.mean(plain)
+        assert any(f"test set {name}, 4 cycles" in note for note in table["notes"])
+    assert not (tmp_path / "out" / "ablation.json").exists()
+
+
+def test_rows_with_different_test_sets_are_refused(grid, tmp_path):
+    base = tmp_path / "base.yaml"
+    base.write_text(base.read_text(encoding="utf-8") + "test_csv: h.csv\n", encoding="utf-8")
+    text = grid.read_text(encoding="utf-8").replace("{lr: 0.2}", "{test_csv: {hard: h.csv}}")
+    grid.write_text(text, encoding="utf-8")
+    with pytest.raises(LungSRADError, match="plain: test; other: hard"):
+        ablate(grid, tmp_path / "out", launch=answer(ANSWERS))
+
+
 def test_one_seed_has_no_deviation(grid, tmp_path):
     write(tmp_path, GRID.replace("[1, 2]", "[1]"))
     assert ablate(grid, tmp_path / "out", launch=answer(ANSWERS)) == 0

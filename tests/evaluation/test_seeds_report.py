@@ -243,7 +243,10 @@ def test_trained_runs_on_the_command_line(tmp_path, capsys):
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     for seed, folder in zip(("1", "2"), folders, strict=True):
         scores = RunFolder(folder).results().selected["valid"]
-        assert report["selections"][0]["measures"]["score_strict_class"]["values"][seed] == scores.strict.score
+        assert (
+            report["selections"][0]["measures"]["score_strict_class"]["values"][seed]
+            == scores.tests["test"].strict.score
+        )
     again = tmp_path / "again"
     _command(
         "evaluate",

@@ -46,7 +46,7 @@ def test_a_checkpoint_that_was_cut_off_is_not_found(run):
 
 def test_results_of_an_earlier_version_are_read_and_written_as_they_were(run):
     read = run.results()
-    assert read.selected["valid"].strict.score == 51.375
+    assert read.selected["valid"].tests["test"].strict.score == 51.375
     assert read.selected["last"].epoch == 2
     assert read.training is None
     assert read.as_dict() == results()
@@ -55,7 +55,18 @@ def test_results_of_an_earlier_version_are_read_and_written_as_they_were(run):
 
 def test_keys_of_a_later_version_are_kept():
     stored = {**results(), "energy": {"joules": 5}}
+    stored["selected"] = {rule: {**scores, "later": 1} for rule, scores in stored["selected"].items()}
     assert RunResults.model_validate(stored).as_dict() == stored
+
+
+def test_results_of_named_test_sets_are_read_and_written_as_they_were():
+    stored = results()
+    for scores in stored["selected"].values():
+        of_one = {key: scores.pop(key) for key in ("cycles", "4class", "2class", "recall", "confusion")}
+        scores["tests"] = {"inter": of_one, "intra": {**of_one, "cycles": 1}}
+    read = RunResults.model_validate(stored)
+    assert {name: one.cycles for name, one in read.selected["valid"].tests.items()}["intra"] == 1
+    assert read.as_dict() == stored
 
 
 @pytest.mark.parametrize(

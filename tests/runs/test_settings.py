@@ -61,6 +61,10 @@ def test_every_key_of_the_recipe_is_in_the_schema():
         ("gaussian_kernel", 0),
         ("keep_previous", 1.0),
         ("valid_loader_kwargs", None),
+        *(
+            ("test_csv", value)
+            for value in ({}, {"a/b": "a.csv"}, {"": "a.csv"}, {"a": ""}, {"a": None}, ["a.csv"], None)
+        ),
         *(("sampling_weights", value) for value in ({}, {"a": 0}, {"a": "much"}, {1: 0.5}, [0.5], 0.5)),
     ],
 )
@@ -82,6 +86,14 @@ def test_wrong_value_is_refused_by_key(key, value):
 )
 def test_allowed_value_passes(key, value):
     check_settings({**settings_with(), key: value}, "x.yaml")
+
+
+def test_named_test_sets_pass_and_none_of_them_selects():
+    tests = {"inter": "a.csv", "set_2-b": "b.csv"}
+    settings = {**settings_with(), "test_csv": tests}
+    check_settings(settings, "x.yaml")
+    with pytest.raises(LungSRADError, match="report_test_selected: True"):
+        check_settings({**settings, "report_test_selected": True}, "x.yaml")
 
 
 def test_shares_pass_whatever_they_add_up_to():

@@ -64,13 +64,17 @@ def run(data, tmp_path_factory):
     return output
 
 
-def test_the_test_set_is_the_inter_test(run):
+def test_the_official_tests_are_evaluated_apart(run):
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     assert results["protocol"]["split"] == "official parts; valid: patients drawn from train; task 4class"
-    assert set(map(tuple, results["protocol"]["patients_shared"].values())) == {()}
-    with (run / "predictions_test_last.csv").open(newline="", encoding="utf-8") as file:
-        patients = {row["patient"] for row in csv.DictReader(file)}
-    assert patients == {str(40000 + number) for number in range(20, 24)}
+    shared = results["protocol"]["patients_shared"]
+    assert not any(patients for pair, patients in shared.items() if not pair.endswith("intra"))
+    assert set(shared["train_test_intra"] + shared["valid_test_intra"]) == {str(40000 + number) for number in range(4)}
+    for name, numbers in (("inter", range(20, 24)), ("intra", range(4))):
+        with (run / f"predictions_test_{name}_last.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert {row["patient"] for row in rows} == {str(40000 + number) for number in numbers}
+        assert results["selected"]["last"]["tests"][name]["cycles"] == len(rows)
 
 
 def test_the_intra_test_is_evaluated_apart(run, data, tmp_path):
