@@ -7,7 +7,7 @@ import torch
 
 from lung_srad_plugin.audio.cycles import cut_faded, fade, shape_cycle
 from lung_srad_plugin.audio.fbank import KaldiFbank, as_batch
-from lung_srad_plugin.audio.levels import check_level, level_gain
+from lung_srad_plugin.audio.levels import check_level, recording_gain
 from lung_srad_plugin.errors import LungSRADError
 
 
@@ -27,7 +27,8 @@ class CycleFeatures(torch.nn.Module):
     frames, n_mels, high_hz, window_ms, shift_ms
         As for ``KaldiFbank``.
     level : str
-        ``"recorded"`` leaves a recording as loud as it is. ``"rms"`` multiplies it by one gain, ``level_gain``.
+        ``"recorded"`` leaves a recording as loud as it is. ``"rms"`` multiplies it by one gain, ``level_gain``;
+        ``"int16"`` by 2^15, as for BEATs.
 
     Shape
     -----
@@ -116,7 +117,7 @@ class CycleFeatures(torch.nn.Module):
             raise LungSRADError(f"{name}: {error}") from error
         if self.level == "recorded":
             return recordings
-        return recordings * level_gain(recordings, self.sample_rate).float()
+        return recordings * recording_gain(recordings, self.level, self.sample_rate)
 
     def cut(
         self,

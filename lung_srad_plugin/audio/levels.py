@@ -9,7 +9,10 @@ import torch
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.errors import LungSRADError
 
-LEVELS = ("recorded", "rms")
+LEVELS = ("recorded", "rms", "int16")
+
+# What "int16" multiplies by: samples then are 16-bit whole numbers, as BEATs takes them.
+INT16_GAIN = 2.0**15
 
 # What "rms" brings a recording to, full scale being 1. The recordings of ICBHI 2017 have this level in the median.
 TARGET_RMS = 0.1
@@ -29,7 +32,7 @@ def check_level(level: str) -> None:
     >>> check_level("peak")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: level='peak': expected one of recorded, rms
+    lung_srad_plugin.errors.LungSRADError: level='peak': expected one of recorded, rms, int16
     """
     if level not in LEVELS:
         raise LungSRADError(f"level={level!r}: expected one of {', '.join(LEVELS)}")
@@ -113,6 +116,32 @@ def level_gain(waveforms: torch.Tensor, sample_rate: int = 16000) -> torch.Tenso
     0.1
     """
     return gain_of_blocks(block_rms(waveforms, sample_rate))
+
+
+def recording_gain(waveforms: torch.Tensor, level: str, sample_rate: int = 16000) -> torch.Tensor | float:
+    """Return what recordings are multiplied by at a level of ``LEVELS``.
+
+    Arguments
+    ---------
+    waveforms : torch.Tensor
+        (..., samples), whole recordings of at least 1/16 s.
+    level : str
+    sample_rate : int
+        In Hz.
+
+    Returns
+    -------
+    torch.Tensor or float
+        (..., 1) with ``"rms"``, else a number.
+
+    Example
+    -------
+    >>> recording_gain(torch.zeros(16000), "recorded"), recording_gain(torch.zeros(16000), "int16")
+    (1.0, 32768.0)
+    """
+    if level == "rms":
+        return level_gain(waveforms, sample_rate).float()
+    return INT16_GAIN if level == "int16" else 1.0
 
 
 class LevelMeter:

@@ -1,6 +1,5 @@
 """Normalising features: by AudioSet's statistics, by each clip's own, or by those of the training part."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -14,9 +13,8 @@ NORMALIZATIONS = ("audioset", "clip", "clip_mean", "bin_mean", "beats", "dataset
 AUDIOSET_MEAN = -4.2677393
 AUDIOSET_STD = 4.5689974
 
-# Those of BEATs (Chen et al., 2022, and its published code), which takes waveforms times 2^15, so that the logarithm of
-# their energies is larger by that of 2^30.
-BEATS_MEAN = 15.41663 - 30 * math.log(2)
+# Those of BEATs (Chen et al., 2022, and its published code), of waveforms as 16-bit whole numbers: `level: int16`.
+BEATS_MEAN = 15.41663
 BEATS_STD = 6.55582
 
 # Log-mel values of any sound deviate by more. Silence, which is one value, becomes 0 and not the rounding of its mean.
@@ -38,8 +36,8 @@ class FeatureNormalization(torch.nn.Module):
         clip and AudioSet's deviation, so that loudness is taken out and contrast stays. ``"bin_mean"``: the mean over
         time of each mel bin of each clip and AudioSet's deviation, so that the frequency response of stethoscope, chest
         and recorder is taken out too (cepstral mean subtraction; Atal, 1974, J. Acoust. Soc. Am. 55), and with it a
-        sound that never changes within the clip.
-        ``"beats"``: those with which BEATs was trained. ``"dataset"``: those of the training part, set by ``fit``.
+        sound that never changes within the clip. ``"beats"``: those with which BEATs was trained, for features of
+        ``CycleFeatures(level="int16")``. ``"dataset"``: those of the training part, set by ``fit``.
     mean, std : float, optional
         With ``"dataset"``, where they are known: an exported model has them. Both or neither.
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
-from lung_srad_plugin.audio.levels import LevelMeter, check_level
+from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
 from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.source import audio_source
@@ -84,7 +84,9 @@ class RecordingStream:
         self.samples = math.ceil(self.frames * self._new / self._old)
         with self.source.open_bytes() as file:
             self._truncation = find_truncation(file)
-        self.gain = 1.0 if level == "recorded" else _measure_gain(RecordingStream(self.source, sample_rate))
+        self.gain = {"recorded": 1.0, "int16": INT16_GAIN}.get(level, 1.0)
+        if level == "rms":
+            self.gain = _measure_gain(RecordingStream(self.source, sample_rate))
 
     def flaws(self):
         """Return what the input checks found in what was read; all of it must have been, see ``InputChecks.flaws``.

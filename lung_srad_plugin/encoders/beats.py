@@ -47,8 +47,8 @@ class BEATsEncoder(EncoderModule):
     It has no activation map that could be smoothed.
 
     BEATs was trained on log-mel features of waveforms times 2^15 with Povey's window, normalised by a mean of 15.41663
-    and twice a deviation of 6.55582. ``normalization: beats`` takes these constants for waveforms up to 1. The window
-    of this package's front end is Hanning's, and its floor is the same number for waveforms up to 1.
+    and twice a deviation of 6.55582: ``level: int16`` and ``normalization: beats``. The window of this package's front
+    end is Hanning's, which makes log-mel values smaller by 0.08 (real cycles of ICBHI 2017).
 
     Arguments
     ---------

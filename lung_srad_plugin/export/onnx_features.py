@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.fbank import LOW_HZ
 from lung_srad_plugin.audio.features import CycleFeatures
-from lung_srad_plugin.audio.levels import level_gain
+from lung_srad_plugin.audio.levels import recording_gain
 
 PREEMPHASIS = 0.97
 
@@ -63,8 +63,8 @@ class ONNXFeatures(torch.nn.Module):
         # Both ramps are 0 at their very end; in a short recording they overlap.
         rise, fall = ((part.float() / (self.ramp - 1)).clamp(max=1.0) for part in (index, length - 1 - index))
         waveforms = waveforms * (rise * fall)
-        if self.level == "rms":
-            waveforms = waveforms * level_gain(waveforms, self.sample_rate).float()
+        if self.level != "recorded":
+            waveforms = waveforms * recording_gain(waveforms, self.level, self.sample_rate)
         index = torch.arange(self.samples, device=waveforms.device)
         waveforms = waveforms[:, index % length]
         # A cut has no fade at its end, a repetition has.

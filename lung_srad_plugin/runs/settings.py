@@ -272,6 +272,8 @@ class Settings(BaseModel):
             raise ValueError(f"lora_rank: {self.lora_rank}; expected null, since a probe does not train the encoder")
         if self.probe and self.teacher is not None:
             raise ValueError(f"teacher: {self.teacher}; expected null, since a probe does not train the encoder")
+        if self.normalization == "beats" and self.level != "int16":
+            raise ValueError(f"normalization: beats; expected level: int16 with it, not {self.level}")
         if self.high_hz is not None and self.high_hz > self.sample_rate / 2:
             raise ValueError(f"high_hz: {self.high_hz:g}; expected at most half of sample_rate {self.sample_rate}")
         if self.report_test_selected and not isinstance(self.test_csv, str):

@@ -7,7 +7,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("lung-srad", "speechbrain", "torch", "torchaudio", "numpy", "numba", "triton", "mamba-ssm", "hyperpyyaml")
+PACKAGES = (
+    *("lung-srad", "speechbrain", "torch", "torchaudio", "numpy", "numba", "triton", "mamba-ssm", "hyperpyyaml"),
+    "transformers",
+)
 
 
 def package_versions() -> dict[str, str]:

@@ -27,6 +27,15 @@ def test_quiet_and_loud_recordings_come_to_one_level():
         assert quantile.item() == pytest.approx(TARGET_RMS, rel=0.01)
 
 
+def test_whole_numbers_of_16_bits_are_the_samples_times_their_range(tmp_path):
+    soundfile.write(tmp_path / "breaths.wav", breaths().numpy(), 16000, subtype="FLOAT")
+    recording = load_recording(tmp_path / "breaths.wav")
+    prepared = CycleFeatures(level="int16").prepare(recording)
+    torch.testing.assert_close(prepared, CycleFeatures().prepare(recording) * 32768, rtol=0, atol=0)
+    stream = RecordingStream(tmp_path / "breaths.wav", level="int16")
+    torch.testing.assert_close(torch.cat(list(stream.blocks())), prepared, rtol=1e-5, atol=1e-2)
+
+
 def test_the_gain_is_that_of_the_definition():
     recording = breaths()
     rms = np.array([block.std() for block in recording.double().numpy()[: 240 * 1000].reshape(-1, 1000)])

@@ -112,6 +112,7 @@ def test_all_wrong_values_are_named_at_once():
         ({"folds": 3, "fold": 3}, "fold: 3"),
         ({"dims": [8, 16]}, r"dims: \[8, 16\]"),
         ({"high_hz": 8001.0}, "high_hz: 8001"),
+        ({"normalization": "beats"}, "normalization: beats; expected level: int16"),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused(changes, key):

@@ -14,6 +14,7 @@ from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS
 
 from lung_srad_plugin import LungSoundClassifier, LungSRADError
+from lung_srad_plugin.analysis.spectrum_command import SpectrumOptions, spectrum
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.options import EvaluationOptions
 from lung_srad_plugin.export.export import export_run
@@ -137,6 +138,21 @@ def test_it_is_written_as_onnx(run, tmp_path):
     pytest.importorskip("onnxscript")
     # Which compares it with torch in onnxruntime.
     assert (export_run(run[1], tmp_path / "model", onnx=True) / "model.onnx").stat().st_size > 10_000
+
+
+def test_spectra_are_those_of_attention_or_refused(run, data, tmp_path):
+    name, output = run
+    recordings, manifests = data
+    options = SpectrumOptions(data_root=recordings, cycles=1)
+    if name == "ast":
+        spectra = spectrum(output / "export", manifests / "test.csv", tmp_path / "spectra", options)
+        assert [(block.stage, block.block) for block in spectra[0].blocks] == [(0, 0), (0, 1)]
+        assert (tmp_path / "spectra" / "stages.png").is_file()
+    elif name in ("cnn", "beats"):
+        with pytest.raises(LungSRADError, match="none of its blocks has an SS2D or attention layer"):
+            spectrum(output / "export", manifests / "test.csv", tmp_path / "spectra", options)
+    else:
+        pytest.skip("another experiment has this encoder")
 
 
 def test_settings_of_the_replaced_encoder_are_refused(tmp_path):
