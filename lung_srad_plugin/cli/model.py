@@ -24,11 +24,33 @@ def export(
         ),
     ] = None,
     trust_code: TrustCode = False,
+    train_csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="The run's manifest of the training part, if it lies elsewhere by now: the detector of sounds unlike "
+            "the training sounds is fitted on its recordings."
+        ),
+    ] = None,
+    valid_csv: Annotated[Path | None, typer.Option(help="The same of the validation part.")] = None,
 ):
     """Write a checkpoint of a run as a model folder, verified."""
     from lung_srad_plugin.export.export import export_run
 
-    print(printable(export_run(run, folder, select, onnx, trust_code, timeline)))
+    named = {"train": train_csv, "valid": valid_csv}
+    manifests = {part: path for part, path in named.items() if path is not None}
+    export_run(run, folder, select, onnx, trust_code, timeline, manifests or None)
+    note_missing_detector(folder)
+    print(printable(folder))
+
+
+def note_missing_detector(folder: Path) -> None:
+    """Say on standard error where a model folder has no detector of unlike sounds, and why."""
+    from lung_srad_plugin.export.model_folder import read_config
+    from lung_srad_plugin.export.novelty_file import describe_missing
+
+    config = read_config(folder)
+    if config.novelty is None or not config.novelty.available:
+        print(f"note: no detector of unlike sounds: {printable(describe_missing(config))}", file=sys.stderr)
 
 
 def info(

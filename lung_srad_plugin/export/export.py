@@ -6,7 +6,7 @@ The folder appears when it is complete and verified. It may be moved: nothing in
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,14 @@ from lung_srad_plugin.export.model_folder import (
     LICENSE,
     WEIGHTS,
 )
+from lung_srad_plugin.export.novelty_file import NOVELTY, write_novelty
+from lung_srad_plugin.export.novelty_fit import fit_for_export
 from lung_srad_plugin.export.run_model import RunModel, build_run_model, checkpoint_files, dump_nodes, read_run_settings
 from lung_srad_plugin.export.weights import read_weights
 from lung_srad_plugin.labels import make_label_encoder
+from lung_srad_plugin.metrics.calibration import read_calibration
+from lung_srad_plugin.metrics.predictions_file import read_predictions
+from lung_srad_plugin.metrics.uncertainty import measure_uncertainty
 from lung_srad_plugin.runs.run_folder import RunFolder, read_checkpoint_meta
 from lung_srad_plugin.utils.files import record_folder, refuse_foreign_content
 from lung_srad_plugin.utils.provenance import file_sha256, package_versions
@@ -68,6 +73,7 @@ def export_run(
     onnx: bool = False,
     trust_code: bool = False,
     timeline: str | Path | None = None,
+    manifests: Mapping[str, str | Path] | None = None,
 ) -> Path:
     """Export a checkpoint of a training run as a model folder.
 
@@ -89,6 +95,9 @@ def export_run(
     timeline : str or Path, optional
         The ``timeline.json`` of ``lung-srad check-timeline --choose`` for this checkpoint: how recordings are processed
         where the user says nothing.
+    manifests : Mapping, optional
+        Where the run's manifests ``train`` and ``valid`` lie by now, for the detector of unlike sounds; by default
+        where the run found them, relative to the current folder.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def export_run(
     run = RunFolder(run_folder)
     read_run_settings(run.settings_file, trust_code)
     checkpoint = run.find_checkpoint(select, trust_code)
-    return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code, timeline)
+    return export_checkpoint(run.path, checkpoint, destination, select, onnx, trust_code, timeline, manifests)
 
 
 def export_checkpoint(
@@ -121,8 +130,12 @@ def export_checkpoint(
     onnx: bool = False,
     trust_code: bool = False,
     timeline: str | Path | None = None,
+    manifests: Mapping[str, str | Path] | None = None,
 ) -> Path:
     """Export one checkpoint of a training run as a model folder, and verify it by classifying a clip both ways.
+
+    The detector of sounds unlike the training sounds is fitted on the run's recordings where they are there; else
+    ``config.json`` says why the folder has none.
 
     Arguments
     ---------
@@ -142,6 +155,8 @@ def export_checkpoint(
         anything, so that exporting may run any code.
     timeline : str or Path, optional
         As for ``export_run``.
+    manifests : Mapping, optional
+        As for ``export_run``. Where one is named, it must be the run's, with all recordings there.
 
     Returns
     -------
@@ -152,7 +167,8 @@ def export_checkpoint(
     ------
     LungSRADError
         Where the run or the checkpoint lacks a part, the timeline is of another model, the destination holds something
-        else or cannot be written, or the outputs of the written folder differ from those of the training modules.
+        else or cannot be written, or the outputs of the written folder differ from those of the training modules; where
+        a manifest that is named is not the run's.
     """
     run, checkpoint, destination = RunFolder(run_folder), Path(checkpoint), Path(destination)
     settings = read_run_settings(run.settings_file, trust_code)
@@ -162,7 +178,7 @@ def export_checkpoint(
     check_destination(destination)
     model = build_run_model(settings, run, checkpoint, trust_code)
     with publish_folder(destination) as folder:
-        _write(folder, run, settings, model, checkpoint, select, timeline)
+        _write(folder, run, settings, model, checkpoint, select, timeline, manifests)
         if onnx:
             from lung_srad_plugin.export.onnx import export_onnx
 
@@ -214,6 +230,7 @@ def _write(
     checkpoint: Path,
     select: str,
     timeline: str | Path | None,
+    manifests: Mapping[str, str | Path] | None,
 ) -> None:
     """Write all files of a model folder but ``model.onnx``."""
     from safetensors.torch import save
@@ -234,7 +251,11 @@ def _write(
     (folder / HYPERPARAMS).write_text(header + dump_nodes(model.nodes) + wiring, encoding="utf-8")
     results = run.results().as_dict() if run.results_file.is_file() else None
     shutil.copyfile(Path(__file__).parents[1] / "LICENSE.txt", folder / LICENSE)
+    novelty = fit_for_export(features, settings, (results or {}).get("protocol") or {}, manifests)
     hashed = [LABEL_ENCODER, HYPERPARAMS, *(f"{name}{end}" for name in WEIGHTS for end in (".ckpt", ".safetensors"))]
+    if novelty.detector is not None:
+        write_novelty(folder, novelty.detector)
+        hashed.append(NOVELTY)
     files = {name: file_sha256(folder / name) for name in sorted(hashed)}
     experiment = results["experiment"] if results else run.path.resolve().name
     epoch = read_checkpoint_meta(checkpoint).get("epoch")
@@ -249,7 +270,9 @@ def _write(
         "experiment": experiment,
         "epoch": epoch,
         "select": select,
-        **_fitted(results, select, epoch),
+        **(fitted := _fitted(results, select, epoch)),
+        "novelty": novelty.stored,
+        "uncertainty": _measure_uncertainty(run, select, labels, fitted["calibration"]),
         **({} if timeline is None else {"timeline": read_chosen_timeline(timeline, name)}),
         "data": _data(results) if results else None,
         "synthetic": trained_on_synthetic(results) if results else None,
@@ -270,6 +293,14 @@ def _fitted(results: dict | None, select: str, epoch: int | None) -> dict:
     scores = (results or {}).get("selected", {}).get(select, {})
     fits = scores.get("epoch") == epoch
     return {key: scores.get(key) if fits else None for key in ("calibration", "operating_points")}
+
+
+def _measure_uncertainty(run: RunFolder, select: str, labels: list[str], calibration: dict | None) -> dict:
+    """Return the limit of uncertain answers, and what it means on the validation cycles where they are known."""
+    path = run.predictions("valid", select)
+    # Where nothing was fitted for this epoch, the run's predictions may be of another.
+    table = read_predictions(path, labels) if calibration is not None and path.is_file() else None
+    return measure_uncertainty(table, read_calibration(calibration))
 
 
 def _data(results: dict) -> str:

@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC, trained_on_synthetic
 from lung_srad_plugin.export.model_config import ModelConfig
+from lung_srad_plugin.export.model_folder import WEIGHTS
 from lung_srad_plugin.export.reported_scores import ReportedScores
 from lung_srad_plugin.metrics.calibration import read_calibration
 from lung_srad_plugin.runs.test_sets import ONLY
@@ -83,7 +84,9 @@ def write_card(
         reports={markdown_text(name): report for name, report in (reports or {}).items()},
         timeline=_timeline(config),
         remarks=[markdown_text(remark) for remark in remarks],
-        safetensors=any(name.endswith(".safetensors") for name in config.files) or not config.files,
+        safetensors=any(f"{name}.safetensors" in config.files for name in WEIGHTS) or not config.files,
+        detector=_describe_detector(config),
+        novelty=config.novelty is not None and config.novelty.available,
     )
     return f"{str(card).rstrip()}\n"
 
@@ -150,6 +153,8 @@ def _facts(config: ModelConfig, results: dict[str, Any]) -> Iterator[tuple[str, 
     yield "epoch", config.epoch if config.epoch is not None else NOT_KNOWN
     yield "seed", config.seed if config.seed is not None else NOT_KNOWN
     yield "temperature", _temperature(config)
+    yield "unlike the training sounds", _describe_false_alarms(config)
+    yield "uncertain", _describe_uncertainty(config)
     if config.teacher:
         yield "teacher", f"{config.teacher}: embeddings that the encoder learned to reproduce"
     if results:
@@ -167,6 +172,46 @@ def _temperature(config: ModelConfig) -> str:
     if calibration.temperature is None:
         return f"none: {calibration.reason}"
     return f"{calibration.temperature:.3f}, fitted on validation cycles; applied only on request (calibrated)"
+
+
+def _describe_detector(config: ModelConfig) -> str:
+    """Return what the card says of other sounds than lung sounds."""
+    if config.novelty is None or not config.novelty.available:
+        return "any sound gets a class, and this folder has no detector of unlike sounds"
+    return (
+        "any sound gets a class. Sounds that move unlike the training sounds, such as steady noise, tones, hum, "
+        "speech and music, are flagged `unlike_training`, and their class means nothing. A sound that is not flagged "
+        "may still be no lung sound"
+    )
+
+
+def _describe_false_alarms(config: ModelConfig) -> str:
+    stored = config.novelty
+    if stored is None or stored.reason is not None:
+        return f"not flagged: {stored.reason if stored else 'there is no detector'}"
+    rates = [
+        f"{100 * rate.false_alarms:.1f} % of {rate.sounds} {kind}"
+        for kind, rate in stored.false_alarms.items()
+        if rate.sounds
+    ]
+    wanted = stored.wanted_false_alarm_rate
+    limit = "" if wanted is None else f" (limit set at {100 * wanted:g} %)"
+    return f"flagged{limit}; of the validation sounds that is {', '.join(rates) or NOT_KNOWN}"
+
+
+def _describe_uncertainty(config: ModelConfig) -> str:
+    stored = config.uncertainty
+    if stored is None:
+        return NOT_KNOWN
+    text = f"where the probability of the class is below {stored.below:g}"
+    if stored.share is None:
+        return text
+    parts = [f"{100 * stored.share:.1f} % of the validation cycles"]
+    if stored.wrong is not None:
+        parts.append(f"{100 * stored.wrong:.0f} % of them wrong")
+    if stored.wrong_otherwise is not None:
+        parts.append(f"against {100 * stored.wrong_otherwise:.0f} % of the others")
+    return f"{text}: {', '.join(parts)}"
 
 
 def _selection(config: ModelConfig) -> str:

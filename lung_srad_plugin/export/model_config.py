@@ -97,6 +97,64 @@ class StoredTimeline(_Record):
         return hop
 
 
+class StoredRate(_Record):
+    """How many of some validation sounds a detector calls unlike the training sounds."""
+
+    sounds: Annotated[int, Field(ge=0)]
+    false_alarms: Annotated[float, Field(ge=0, le=1)]
+
+
+class StoredNovelty(_Record):
+    """The detector of sounds unlike the training sounds, or why there is none; its numbers are in a file of their own.
+
+    Arguments
+    ---------
+    reason : str or None
+        Why there is none; None where there is one.
+    statistics : list of str
+        What the detector looks at, in the order of its numbers.
+    wanted_false_alarm_rate : float or None
+        Share of the validation sounds, at most, that the limit was set for.
+    training_sounds, training_recordings, validation_sounds, validation_recordings : int
+        What it was fitted on.
+    false_alarms : dict
+        By kind of validation sounds and by data set, how many it calls unlike.
+    """
+
+    reason: Line | None = None
+    statistics: list[Name] = []
+    wanted_false_alarm_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    training_sounds: int = 0
+    training_recordings: int = 0
+    validation_sounds: int = 0
+    validation_recordings: int = 0
+    false_alarms: dict[Name, StoredRate] = {}
+
+    @property
+    def available(self) -> bool:
+        """Whether the folder has a detector."""
+        return self.reason is None
+
+
+class StoredUncertainty(_Record):
+    """Below which confidence an answer is called uncertain, and what that means on the validation cycles.
+
+    Arguments
+    ---------
+    below : float
+        Of the probability of the most probable class, calibrated where there is a temperature.
+    share : float or None
+        Of the validation cycles that are uncertain; None where their predictions are not known.
+    wrong, wrong_otherwise : float or None
+        Share of wrong answers among the uncertain cycles and among the others; None where there are none or not known.
+    """
+
+    below: Annotated[float, Field(gt=0, lt=1)]
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    wrong: Annotated[float, Field(ge=0, le=1)] | None = None
+    wrong_otherwise: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class StoredProtocol(_Record):
     """How the data of the training run were split, and how its epochs were selected."""
 
@@ -146,6 +204,10 @@ class ModelConfig(_Record):
         What was fitted on validation cycles for this epoch; None where nothing was.
     timeline : StoredTimeline or None
         How long recordings are processed where the user does not say; None where it was not chosen.
+    novelty : StoredNovelty or None
+        The detector of sounds unlike the training sounds; None in folders of versions that had none.
+    uncertainty : StoredUncertainty or None
+        When an answer is called uncertain; None in folders of versions that did not say.
     """
 
     format: int
@@ -169,6 +231,8 @@ class ModelConfig(_Record):
     calibration: StoredCalibration | None = None
     operating_points: list[StoredOperatingPoint] | None = None
     timeline: StoredTimeline | None = None
+    novelty: StoredNovelty | None = None
+    uncertainty: StoredUncertainty | None = None
 
     @field_validator("timeline")
     @classmethod

@@ -32,6 +32,7 @@ def package_run(
     remarks: Sequence[str] = (),
     select: str = "valid",
     timeline: str | Path | None = None,
+    valid_csv: str | Path | None = None,
 ) -> Path:
     """Export an epoch of a run as a folder to be shipped with the package.
 
@@ -55,6 +56,9 @@ def package_run(
         Which epoch, as for ``export_run``: by default the one that validation selected.
     timeline : str or Path, optional
         As for ``export_run``.
+    valid_csv : str or Path, optional
+        The manifest of the validation part, on which the detector of unlike sounds is fitted beside ``train_csv``; by
+        default where the run found it. Where it is named, a detector that cannot be fitted is an error.
 
     Returns
     -------
@@ -73,12 +77,17 @@ def package_run(
         raise LungSRADError(f"{run}: not the output folder of a finished training run; wait for its results.json")
     check_destination(Path(destination))
     results, settings = run.results().as_dict(), run.settings()
-    sets = _training_sets(Path(train_csv or settings["train_csv"]), results["protocol"].get("sha256", {}).get("train"))
+    train = Path(train_csv or settings["train_csv"])
+    sets = _training_sets(train, results["protocol"].get("sha256", {}).get("train"))
+    manifests = None if valid_csv is None else {"train": train, "valid": valid_csv}
     with tempfile.TemporaryDirectory(prefix="lung-srad-") as temporary:
-        exported = export_run(run.path, Path(temporary) / "model", select=select, timeline=timeline)
+        exported = export_run(
+            run.path, Path(temporary) / "model", select=select, timeline=timeline, manifests=manifests
+        )
         with publish_folder(Path(destination)) as folder:
             for path in exported.iterdir():
-                if path.suffix != ".safetensors" and not path.name.startswith("."):
+                second_copy = path.suffix == ".safetensors" and path.stem in WEIGHTS
+                if not second_copy and not path.name.startswith("."):
                     (folder / path.name).write_bytes(path.read_bytes())
             content = json.loads((exported / CONFIG).read_text(encoding="utf-8"))
             content["training_sets"] = sets

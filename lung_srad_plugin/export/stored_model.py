@@ -21,7 +21,9 @@ from lung_srad_plugin.export.model_folder import (
     read_config,
     read_text,
 )
+from lung_srad_plugin.export.novelty_file import read_novelty
 from lung_srad_plugin.export.weights import find_weights, load_weights
+from lung_srad_plugin.metrics.novelty import NoveltyDetector
 from lung_srad_plugin.utils.text import printable
 from lung_srad_plugin.utils.yaml_nodes import build_checked
 
@@ -40,12 +42,15 @@ class StoredModel:
         ``compute_features``, ``mean_var_norm``, ``embedding_model`` and ``classifier``, with their weights, on the CPU.
     hparams : dict
         All that ``hyperparams.yaml`` describes.
+    novelty : NoveltyDetector or None
+        The detector of sounds unlike the training sounds; None where the folder has none.
     """
 
     folder: Path
     config: ModelConfig
     modules: dict[str, torch.nn.Module]
     hparams: dict
+    novelty: NoveltyDetector | None = None
 
 
 def read_model(
@@ -92,13 +97,14 @@ def read_model(
     config = read_config(folder)
     check_files(folder, config)
     label_encoder = _read_label_encoder(folder / LABEL_ENCODER, config.labels)
+    novelty = read_novelty(folder, config)
     hparams = _build(folder / hparams_file, overrides or {}, overrides_must_match, trust_code)
     _check_hparams(hparams, folder / hparams_file, config)
     modules = hparams["modules"]
     for name in WEIGHTS:
         load_weights(modules[name], find_weights(folder, name))
     hparams["label_encoder"] = label_encoder
-    return StoredModel(folder, config, modules, hparams)
+    return StoredModel(folder, config, modules, hparams, novelty)
 
 
 def _build(path: Path, overrides: dict | str, overrides_must_match: bool, trust_code: bool) -> dict:

@@ -16,6 +16,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.options import EvaluationOptions
 from lung_srad_plugin.export.export import export_checkpoint
+from lung_srad_plugin.export.model_folder import read_config
 from lung_srad_plugin.nn.adapters import count_parameters, import_peft
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment, resolved_text
@@ -184,7 +185,10 @@ def finish(results: RunResults, selected: SelectedEpochs, checkpoint: Path | Non
     write_run_predictions(selected.tables, run)
     if checkpoint is not None:
         # This very process was asked to run these settings.
-        export_checkpoint(run.path, checkpoint, run.export, trust_code=True)
+        config = read_config(export_checkpoint(run.path, checkpoint, run.export, trust_code=True))
+        if config.novelty is not None and config.novelty.reason is not None:
+            text = f"[yellow]no detector of unlike sounds:[/yellow] {escape(config.novelty.reason)}"
+            console.print(text, highlight=False, soft_wrap=True)
     for name in results.selected["valid"].tests:
         folder = run.report_on(name)
         try:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.cli.main import CONTEXT, main
+from lung_srad_plugin.cli.model import note_missing_detector
 from lung_srad_plugin.cli.options import choice
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.packaged import package_run
@@ -30,6 +31,9 @@ def make_starter(
     output: Annotated[Path, typer.Option(help="Where to write the folder.")] = FOLDER,
     train_csv: Annotated[
         Path | None, typer.Option(help="The run's manifest of the training part, if it lies elsewhere by now.")
+    ] = None,
+    valid_csv: Annotated[
+        Path | None, typer.Option(help="The same of the validation part, for the detector of unlike sounds.")
     ] = None,
     test_set: Annotated[
         list[str] | None, typer.Option(help="Name of a test set; give it and --report once for each.")
@@ -55,7 +59,11 @@ def make_starter(
             f"{len(names)} --test-set and {len(reports)} --report; expected both once for each test set, and every "
             "name once"
         )
-    print(package_run(run, output, train_csv, dict(zip(names, reports, strict=True)), remark or (), select, timeline))
+    folder = package_run(
+        run, output, train_csv, dict(zip(names, reports, strict=True)), remark or (), select, timeline, valid_csv
+    )
+    note_missing_detector(folder)
+    print(folder)
 
 
 if __name__ == "__main__":
