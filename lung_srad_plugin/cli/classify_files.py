@@ -10,6 +10,7 @@ from typing import Any
 
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
+from lung_srad_plugin.cli.reliability_notes import ReliabilityNotes
 from lung_srad_plugin.cli.result_output import picture_path, print_result, result_path, write_picture, write_result
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 from lung_srad_plugin.errors import LungSRADError
@@ -99,6 +100,7 @@ def classify_files(
     for folder in (output, plot):
         _make_folder(folder)
 
+    from lung_srad_plugin.export.novelty_file import describe_missing
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
     from lung_srad_plugin.inference.starter_model import describe_starter
 
@@ -108,7 +110,12 @@ def classify_files(
         print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
     if classifier.trained_on_synthetic:
         print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
+    if classifier.novelty is None:
+        missing = printable(describe_missing(classifier.config))
+        print(f"note: {printable(classifier.model_id)} cannot tell sounds unlike its training sounds: {missing}",
+              file=sys.stderr, flush=True)  # fmt: skip
     failed = done = 0
+    notes = ReliabilityNotes(classifier.uncertain_below)
     with progress_bars() as progress:
         files_task = progress.add_task("recordings", total=len(recordings))
         for recording, result_file, picture_file in zip(recordings, results, pictures, strict=True):
@@ -125,6 +132,7 @@ def classify_files(
                     print_result(result, format, sys.stdout, first=done == 0)
                 else:
                     write_result(result, format, result_file)
+                notes.add(result)
                 done += 1
             except KeyboardInterrupt:
                 left = len(recordings) - done - failed
@@ -138,6 +146,8 @@ def classify_files(
             finally:
                 progress.remove_task(part_task)
             progress.advance(files_task)
+    for line in notes.lines():
+        print(f"note: {line}", file=sys.stderr)
     if failed:
         print(f"{failed} of {len(recordings)} recordings failed; the reasons are above", file=sys.stderr)
     return FAILED if failed else 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from lung_srad_plugin.cli.reliability_notes import describe_segment
 from lung_srad_plugin.utils.files import RESULT_MARK, write_together
 from lung_srad_plugin.utils.text import rich_text
 
@@ -101,13 +103,17 @@ def print_table(result: Classification, file: TextIO) -> None:
     if point is not None:
         table.add_column("called abnormal")
     segments = _table_segments(result)
-    for segment in segments:
+    remarks = [describe_segment(part.unlike_training, part.uncertain) for part in (*segments, result.summary)]
+    if any(remarks):
+        table.add_column("remark")
+    for segment, remark in zip(segments, remarks[:-1], strict=True):
         called = () if point is None else ("yes" if result.called_abnormal(segment) else "no",)
-        table.add_row(*_cells(segment, shown), *called)
+        table.add_row(*_cells(segment, shown), *called, *([remark] if any(remarks) else ()))
     table.add_section()
     count = sum(map(result.called_abnormal, segments)) if point is not None else 0
     called = () if point is None else (f"{count} of {len(segments)}",)
-    table.add_row("all", "", *_cells(result.summary, shown)[2:], *called, style="bold")
+    last = (*called, *(remarks[-1:] if any(remarks) else ()))
+    table.add_row("all", "", *_cells(result.summary, shown)[2:], *last, style="bold")
     console.print(table)
     if point is not None:
         console.print(_describe_threshold(point), soft_wrap=True, highlight=False)
@@ -140,11 +146,16 @@ def _table_segments(result):
         else:
             runs.append([segment])
     labels = list(result.summary.probabilities)
-    return [run[0] if len(run) == 1 else summarize(run, labels) for run in runs]
+    # What is alike in a run stays: whether it is unlike the training sounds, and whether it is uncertain.
+    flags = [{key: getattr(run[0], key) for key in ("uncertain", "unlike_training")} for run in runs]
+    return [replace(summarize(run, labels), **of_run) for run, of_run in zip(runs, flags, strict=True)]
 
 
 def _alike(segment, following, result):
-    touching = segment.label == following.label and segment.end == following.start
+    alike = all(
+        getattr(segment, key) == getattr(following, key) for key in ("label", "uncertain", "unlike_training")
+    )
+    touching = alike and segment.end == following.start
     if not touching or result.operating_point is None:
         return touching
     return result.called_abnormal(segment) == result.called_abnormal(following)

@@ -13,18 +13,23 @@ from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from speechbrain.utils.run_opts import RunOptions
 
 from lung_srad_plugin.audio.reading import load_recording
+from lung_srad_plugin.audio.sound_statistics import frame_step, statistics_bands
 from lung_srad_plugin.datasets.synthetic.marker import trained_on_synthetic
+from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import HYPERPARAMS, read_config
+from lung_srad_plugin.export.novelty_file import describe_missing
 from lung_srad_plugin.inference.fetching import fetch_source
 from lung_srad_plugin.inference.loading import load_model, obtain_model
-from lung_srad_plugin.inference.predict import check_finite, classify_embeddings, embed_waveforms
+from lung_srad_plugin.inference.predict import check_finite, classify_embeddings, embed_waveforms, waveform_features
 from lung_srad_plugin.inference.recording import FileEmbeddings, classify_recording, cut_recording, run_recording
+from lung_srad_plugin.inference.reliability import score_novelty
 from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.inference.run_options import check_run_options
 from lung_srad_plugin.inference.thresholds import select_temperature, select_threshold
 from lung_srad_plugin.inference.waveforms import check_lengths, check_waveforms
 from lung_srad_plugin.inference.windows import WindowRule, select_rule
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
+from lung_srad_plugin.metrics.uncertainty import UNCERTAIN_BELOW
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 from lung_srad_plugin.utils.threads import respect_cpu_quota
 
@@ -37,7 +42,8 @@ class LungSoundClassifier(EncoderClassifier):
     ``classify_batch`` and ``encode_batch`` work as in the stock class; ``classify_file`` returns a ``Classification``
     instead of four tensors.
 
-    Research use only: not a medical device. Whether a file holds a lung sound at all cannot be known here.
+    Research use only: not a medical device. Sounds that move unlike the training sounds are flagged, as far as the
+    model folder has a detector; a sound that is not flagged may still be no lung sound.
 
     Arguments
     ---------
@@ -64,6 +70,10 @@ class LungSoundClassifier(EncoderClassifier):
         so that probabilities are those of training and of the stock class.
     operating_points : tuple of OperatingPoint
         Thresholds for calling a cycle abnormal, each with the temperature it was fitted at.
+    novelty : NoveltyDetector or None
+        Tells sounds that are unlike the training sounds; None where the model folder has none.
+    uncertain_below : float
+        Confidence below which a class is called uncertain.
 
     Example
     -------
@@ -87,6 +97,11 @@ class LungSoundClassifier(EncoderClassifier):
         self.trained_on_synthetic = self.config is not None and trained_on_synthetic(self.config.model_dump())
         fit = getattr(self.hparams, "validation_fit", None) or read_validation_fit({})
         self.calibration, self.operating_points = fit.calibration, fit.operating_points
+        self.novelty = getattr(self.hparams, "novelty", None)
+        self.statistics_bands = statistics_bands(self.mods.compute_features)
+        self.frame_step = frame_step(self.mods.compute_features)
+        stored = None if self.config is None else self.config.uncertainty
+        self.uncertain_below = UNCERTAIN_BELOW if stored is None else stored.below
         self._follow_device()
 
     @classmethod
@@ -168,6 +183,7 @@ class LungSoundClassifier(EncoderClassifier):
             "config": model.config,
             "model_id": model.config.model,
             "validation_fit": read_validation_fit(model.config.model_dump()),
+            "novelty": model.novelty,
         }
         return cls(model.modules, hparams, run_opts, freeze_params)
 
@@ -227,6 +243,29 @@ class LungSoundClassifier(EncoderClassifier):
         check_finite([out_prob], [f"waveform {index}" for index in range(len(out_prob))])
         score, index = out_prob.max(dim=-1)
         return out_prob, score, index, self.hparams.label_encoder.decode_torch(index)
+
+    @torch.no_grad()
+    def unlike_training_batch(
+        self, wavs: torch.Tensor | np.ndarray, wav_lens: torch.Tensor | None = None, sample_rate: int | None = None
+    ) -> torch.Tensor:
+        """Return how unlike the training sounds whole waveforms are; arguments as for ``encode_batch``.
+
+        Returns
+        -------
+        torch.Tensor
+            (B,), on the CPU; above 1 a waveform is unlike the training sounds, and its class means nothing.
+
+        Raises
+        ------
+        LungSRADError
+            As ``encode_batch``, and where the model folder has no detector.
+        """
+        if self.novelty is None:
+            raise LungSRADError(f"{self.model_id} has no detector of unlike sounds: {describe_missing(self.config)}")
+        wavs = check_waveforms(wavs, sample_rate, self.sample_rate).to(self.device)
+        scores = score_novelty(self, waveform_features(self, wavs, check_lengths(wav_lens, *wavs.shape)))
+        check_finite([scores], [f"waveform {index}" for index in range(len(wavs))])
+        return scores
 
     def load_audio(self, path: Any, savedir: str | Path | None = None) -> torch.Tensor:
         """Return a recording as ``(samples,)`` at the model's sample rate, on its device, without any fade.
@@ -341,7 +380,7 @@ class LungSoundClassifier(EncoderClassifier):
         """
         rule = self.select_rule(window, hop)
         recording = cut_recording(self, fetch_source(path, savedir, sample_rate, name), cycles, rule)
-        vectors, _ = run_recording(self, recording, batch_size, progress)
+        vectors = run_recording(self, recording, batch_size, progress).embeddings
         return FileEmbeddings(recording.times, vectors, recording.stream.flaws())
 
     def select_threshold(self, sensitivity: float | None, calibrated: bool = False) -> OperatingPoint | None:

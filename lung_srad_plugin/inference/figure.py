@@ -19,6 +19,11 @@ TICKS_HZ = (150, 300, 600, 1200, 2400)
 # Below it are heart and handling, and mel filters that are narrower than the bins of the spectrum.
 LOWEST_HZ, HIGHEST_HZ = 100, 4000
 ABNORMAL = "#000000"
+# Name in the legend, attribute of a segment, and style.
+MARKS = (
+    ("unlike\ntraining", "unlike_training", {"edgecolor": "0.35", "hatch": "xx"}),
+    ("uncertain", "uncertain", {"edgecolor": "0.55", "hatch": ".."}),
+)
 
 
 def plot_timeline(result, recording, explanation: RecordingMap | None = None):
@@ -60,6 +65,7 @@ def plot_timeline(result, recording, explanation: RecordingMap | None = None):
         _draw_map(axes, stream, mels, explanation, result.segments)
     _draw_curves(curves, result, names)
     _draw_classes(strip, result)
+    _draw_reliability(curves, strip, result)
     for flaw in result.flaws:
         if flaw.start is not None:
             for axes in (wave, curves):
@@ -187,7 +193,6 @@ def _draw_curves(axes, result, names):
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_ylabel("probability")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, handlelength=2.4, borderaxespad=0.3)
 
 
 def _steps(segments, name):
@@ -233,6 +238,25 @@ def _draw_classes(axes, result):
     axes.set_ylim(0, 1)
     axes.set_ylabel("class", rotation=0, ha="right", va="center")
     axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _draw_reliability(curves, strip, result):
+    """Cross out what is unlike the training sounds, and dot what is uncertain; the legend says which is which."""
+    from matplotlib.patches import Patch
+
+    handles, labels = curves.get_legend_handles_labels()
+    for name, key, style in MARKS:
+        spans = [(part.start, part.end) for part in result.segments if getattr(part, key)]
+        for start, end in spans:
+            strip.axvspan(start, end, facecolor="none", lw=0, **style)
+            # Behind the curves, and so light that they stay what is seen first.
+            light = {**style, "edgecolor": "0.8"}
+            curves.axvspan(start, end, facecolor="none", lw=0, zorder=0, **light)
+        if spans:
+            handles.append(Patch(facecolor="none", lw=0.5, **style))
+            labels.append(name)
+    place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3}
+    curves.legend(handles, labels, frameon=False, handlelength=2.4, **place)
 
 
 def _x_label(stream, result):

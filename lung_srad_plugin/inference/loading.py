@@ -10,7 +10,8 @@ from pathlib import Path
 from speechbrain.utils.fetching import FetchConfig, FetchFrom, FetchSource, LocalStrategy, fetch
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS
+from lung_srad_plugin.export.model_folder import CONFIG, HYPERPARAMS, LABEL_ENCODER, WEIGHTS, read_config
+from lung_srad_plugin.export.novelty_file import NOVELTY
 from lung_srad_plugin.export.stored_model import StoredModel, read_model
 from lung_srad_plugin.inference.starter_model import STARTER, model_path, starter_folder
 from lung_srad_plugin.utils.folders import is_folder, nearest_folder, shorten_name
@@ -164,23 +165,27 @@ def _fetch_model(
         weights = [tuple(name for name in names if name in listed) or names[-1:] for names in weights]
     if fetch_config.allow_network:
         fetch_config = replace(fetch_config, overwrite=True)
-    wanted = [(name,) for name in dict.fromkeys((CONFIG, hparams_file, LABEL_ENCODER))] + weights
-    for names in wanted:
+
+    def fetch_first(names: tuple[str, ...]) -> Path:
+        """Fetch the first of these files that there is."""
         for name in names:
             try:
-                path = fetch(
+                return fetch(
                     name,
                     source=source,
                     savedir=savedir,
                     local_strategy=local_strategy,
                     fetch_config=fetch_config,
                 )
-                break
             except Exception as error:  # of whichever HTTP client the hub's package uses
                 failure = error
-        else:
-            raise _not_fetched(source.path, names[-1], failure) from failure
-    return Path(path).parent
+        raise _not_fetched(source.path, names[-1], failure) from failure
+
+    wanted = [(name,) for name in dict.fromkeys((CONFIG, hparams_file, LABEL_ENCODER))] + weights
+    folder = [Path(fetch_first(names)).parent for names in wanted][-1]
+    if NOVELTY in read_config(folder).files:
+        fetch_first((NOVELTY,))
+    return folder
 
 
 def _ask_hub(name: str, fetch_config: FetchConfig) -> set[str]:

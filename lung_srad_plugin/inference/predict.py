@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,6 +10,7 @@ import torch
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.forking import check_process
+from lung_srad_plugin.inference.reliability import score_novelty
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
@@ -39,10 +40,23 @@ class BatchPredictions(NamedTuple):
         (B, D) float32.
     log_probs : torch.Tensor
         (B, C) float32 log-probabilities.
+    novelty : torch.Tensor or None
+        (B,) float64, how unlike the training sounds each is; None where the model has no detector.
     """
 
     embeddings: torch.Tensor
     log_probs: torch.Tensor
+    novelty: torch.Tensor | None = None
+
+    @classmethod
+    def join(cls, batches: Sequence[BatchPredictions]) -> BatchPredictions:
+        """Return one batch of all clips of several."""
+        scores = [batch.novelty for batch in batches if batch.novelty is not None]
+        return cls(
+            torch.cat([batch.embeddings for batch in batches]),
+            torch.cat([batch.log_probs for batch in batches]),
+            torch.cat(scores) if scores else None,
+        )
 
 
 @torch.no_grad()
@@ -81,8 +95,10 @@ def predict(
             feats = classifier.mods.compute_features.fbank(waveforms.to(classifier.device))
         embeddings = embed(classifier, feats)
         log_probs = classify_embeddings(classifier, embeddings)
-        predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu())
-        check_finite(predictions, [clip.name for clip in batch], waveforms)
+        novelty = None if classifier.novelty is None else score_novelty(classifier, feats)
+        predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu(), novelty)
+        results = (result for result in predictions if result is not None)
+        check_finite(results, [clip.name for clip in batch], waveforms)
         yield predictions
         done += len(batch)
         if progress is not None:
@@ -119,16 +135,19 @@ def embed_waveforms(classifier: LungSoundClassifier, waveforms: torch.Tensor, le
         Where a result is not finite.
     """
     check_process()
+    embeddings = embed(classifier, waveform_features(classifier, waveforms, lengths))
+    check_finite([embeddings], [f"waveform {index}" for index in range(len(waveforms))], waveforms)
+    return embeddings
+
+
+def waveform_features(classifier: LungSoundClassifier, waveforms: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Return the log-mel features (B, T, F) of whole waveforms; arguments as for ``embed_waveforms``."""
     features = classifier.mods.compute_features
     with classifier.inference_ctx:
         if len(set(lengths)) == 1:
-            feats = features(waveforms[:, : lengths[0]])
-        else:
-            clips = zip(waveforms, lengths, strict=True)
-            feats = torch.cat([features(waveform[None, :length]) for waveform, length in clips])
-    embeddings = embed(classifier, feats)
-    check_finite([embeddings], [f"waveform {index}" for index in range(len(waveforms))], waveforms)
-    return embeddings
+            return features(waveforms[:, : lengths[0]])
+        clips = zip(waveforms, lengths, strict=True)
+        return torch.cat([features(waveform[None, :length]) for waveform, length in clips])
 
 
 def check_finite(results: Iterable[torch.Tensor], names: list[str], waveforms: torch.Tensor | None = None) -> None:
@@ -149,7 +168,7 @@ def check_finite(results: Iterable[torch.Tensor], names: list[str], waveforms: t
         Naming the first waveform whose result is not finite.
     """
     for result in results:
-        bad = (~torch.isfinite(result)).flatten(1).any(dim=1)
+        bad = (~torch.isfinite(result)).reshape(len(result), -1).any(dim=1)
         if bad.any():
             index = int(bad.nonzero()[0])
             peak = "" if waveforms is None else f" (the loudest is {float(waveforms[index].abs().max()):.3g})"

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from lung_srad_plugin.audio.cycles import shape_cycle
+from lung_srad_plugin.audio.merging import merge_probabilities
 from lung_srad_plugin.audio.quality import Flaw
 from lung_srad_plugin.audio.source import AudioSource
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.cycles import cycle_spans, read_cycles
-from lung_srad_plugin.inference.predict import Clip, predict
+from lung_srad_plugin.inference.predict import BatchPredictions, Clip, predict
+from lung_srad_plugin.inference.reliability import add_reliability, merge_scores
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
 from lung_srad_plugin.inference.timeline_events import find_events
 from lung_srad_plugin.inference.windows import WindowRule, merge_windows, place_windows
@@ -98,8 +100,8 @@ def cut_recording(
 
 def run_recording(
     classifier: LungSoundClassifier, recording: CutRecording, batch_size: int, progress: Callable | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the embeddings (N, D) and log-probabilities (N, C) of a recording's N cycles or windows.
+) -> BatchPredictions:
+    """Return what the model computes for a recording's cycles or windows, all of them as one batch.
 
     Arguments
     ---------
@@ -110,8 +112,7 @@ def run_recording(
     """
     total = len(recording.spans)
     report = None if progress is None else (lambda done: progress(done, total))
-    batches = list(predict(classifier, recording_clips(classifier, recording), batch_size, report))
-    return torch.cat([batch.embeddings for batch in batches]), torch.cat([batch.log_probs for batch in batches])
+    return BatchPredictions.join(list(predict(classifier, recording_clips(classifier, recording), batch_size, report)))
 
 
 def classify_recording(
@@ -140,13 +141,16 @@ def classify_recording(
     LungSRADError
         Where the samples cannot be decoded, or there is no sound in any cycle.
     """
-    _, log_probs = run_recording(classifier, recording, batch_size, progress)
+    predictions = run_recording(classifier, recording, batch_size, progress)
     stream = recording.stream
     flaws = stream.flaws()
     with_sound, silent = sort_by_sound(recording.spans, stream)
     if not with_sound:
         raise LungSRADError(f"{stream.name}: every cycle is silent or constant; expected cycles with sound in them")
-    probabilities = (log_probs.double() / temperature).softmax(dim=-1)[with_sound].tolist()
+    log_probs = predictions.log_probs[with_sound].double()
+    probabilities = (log_probs / temperature).softmax(dim=-1).tolist()
+    calibrated = (log_probs / (classifier.calibration.temperature or 1.0)).softmax(dim=-1).numpy()
+    scores = None if predictions.novelty is None else predictions.novelty[with_sound].numpy()
     times, labels, rule = recording.times, classifier.labels, recording.rule
     if rule is None:
         segments = [
@@ -157,6 +161,11 @@ def classify_recording(
     else:
         spans = [recording.spans[index] for index in with_sound]
         segments = merge_windows(spans, probabilities, classifier.sample_rate, labels, rule.merging)
+        calibrated = merge_probabilities(spans, calibrated, rule.merging)[1]
+        scores = None if scores is None else merge_scores(spans, scores)
+    marked, summary = add_reliability(
+        segments, summarize(segments, labels), calibrated, scores, classifier.uncertain_below
+    )
     return Classification(
         file=stream.name,
         duration=stream.duration,
@@ -164,13 +173,14 @@ def classify_recording(
         channels=stream.channels,
         model=classifier.model_id,
         kind="cycles" if rule is None else "timeline",
-        segments=tuple(segments),
-        summary=summarize(segments, labels),
+        segments=marked,
+        summary=summary,
         flaws=flaws,
         operating_point=operating_point,
         trained_on_synthetic=classifier.trained_on_synthetic,
         windows=rule,
         events=() if rule is None else find_events(segments, rule.thresholds, rule.min_duration),
+        confidence_calibrated=classifier.calibration.temperature is not None,
     )
 
 

@@ -40,6 +40,16 @@ class Segment:
         crackle, wheeze and both.
     abnormal : float
         ``1 - p(normal)``; the normal class is the first.
+    confidence : float or None
+        Probability of the most probable class, calibrated where the model has a temperature, whether or not
+        ``probabilities`` are; None where it was not computed.
+    uncertain : bool or None
+        Whether the confidence is below the model's limit.
+    unlike_training_score : float or None
+        How unlike the training sounds it is, in units of the limit; of a whole recording the score that half of it
+        reaches. None where the model has no detector.
+    unlike_training : bool or None
+        Whether the score is above 1: then the class means nothing.
 
     Example
     -------
@@ -55,6 +65,10 @@ class Segment:
     crackle: float | None
     wheeze: float | None
     abnormal: float
+    confidence: float | None = None
+    uncertain: bool | None = None
+    unlike_training_score: float | None = None
+    unlike_training: bool | None = None
 
 
 def make_segment(start, end, labels, probabilities):
@@ -120,8 +134,7 @@ class Classification:
         The whole recording: the mean of the segments' probabilities, each counting by its length. A short finding in a
         long recording hardly shows in a mean: look at the segments too.
     flaws : tuple of Flaw
-        What the input checks found. Empty where they found nothing, which does not mean that it is a lung sound: that
-        cannot be known from here.
+        What the input checks found. Empty where they found nothing, which does not mean that it is a lung sound.
     operating_point : OperatingPoint or None
         The threshold for calling a segment abnormal, where ``sensitivity`` asked for one; see ``called_abnormal``.
     trained_on_synthetic : bool
@@ -130,6 +143,8 @@ class Classification:
         How the windows of a timeline were placed and merged; None where it was not recorded, and of cycles.
     events : tuple of Event
         Where the timeline reaches the thresholds of ``windows``, in the order of time; empty where there are none.
+    confidence_calibrated : bool
+        Whether the ``confidence`` of segments and summary is calibrated: whether the model has a temperature.
 
     Example
     -------
@@ -156,6 +171,7 @@ class Classification:
     trained_on_synthetic: bool = False
     windows: WindowRule | None = None
     events: tuple[Event, ...] = ()
+    confidence_calibrated: bool = False
 
     def called_abnormal(self, segment: Segment) -> bool:
         """Return whether a segment reaches the threshold of ``operating_point``.
@@ -218,6 +234,10 @@ class Classification:
                 "flaws": " ".join(sorted({flaw.kind for flaw in self.flaws if _touches(flaw, segment)})),
                 "model": self.model,
                 **({"trained_on": "SYNTHETIC sounds"} if self.trained_on_synthetic else {}),
+                "confidence": segment.confidence,
+                "uncertain": segment.uncertain,
+                "unlike_training_score": segment.unlike_training_score,
+                "unlike_training": segment.unlike_training,
             }
             for segment in self.segments
         ]

@@ -62,7 +62,7 @@ def test_help_is_quick_to_import_and_lists_the_commands():
 
 def test_a_table_of_one_recording(run, audio, model_folder):
     code, out, err = run("classify", audio / "a.wav", "--model", model_folder)
-    assert code == 0 and err == ""
+    assert code == 0 and "cannot tell sounds unlike its training sounds" in err
     assert "a.wav  (10.0 s, 4000 Hz)" in out and "P(wheeze)" in out and "all" in out
 
 

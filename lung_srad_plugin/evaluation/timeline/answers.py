@@ -81,7 +81,7 @@ def _classify(classifier, recording, rules, batch_size):
     wanted.update(span for rule in rules for span in rule_spans(rule, stream.samples, rate))
     spans = sorted(wanted)
     times = [(begin / rate, end / rate) for begin, end in spans]
-    _, log_probs = run_recording(classifier, CutRecording(stream, spans, times, None), batch_size, None)
+    log_probs = run_recording(classifier, CutRecording(stream, spans, times, None), batch_size, None).log_probs
     probabilities = log_probs.double().softmax(dim=-1).numpy()
     with_sound, _ = sort_by_sound(spans, stream)
     return RecordingAnswers(stream.samples, {spans[index]: probabilities[index] for index in with_sound})
