@@ -146,15 +146,16 @@ def _table_segments(result):
         else:
             runs.append([segment])
     labels = list(result.summary.probabilities)
-    # What is alike in a run stays: whether it is unlike the training sounds, and whether it is uncertain.
-    flags = [{key: getattr(run[0], key) for key in ("uncertain", "unlike_training")} for run in runs]
-    return [replace(summarize(run, labels), **of_run) for run, of_run in zip(runs, flags, strict=True)]
+    return [run[0] if len(run) == 1 else _keep_flags(summarize(run, labels), run[0]) for run in runs]
+
+
+def _keep_flags(mean, first):
+    """Give the mean of a run what its segments agree in."""
+    return replace(mean, uncertain=first.uncertain, unlike_training=first.unlike_training)
 
 
 def _alike(segment, following, result):
-    alike = all(
-        getattr(segment, key) == getattr(following, key) for key in ("label", "uncertain", "unlike_training")
-    )
+    alike = all(getattr(segment, key) == getattr(following, key) for key in ("label", "uncertain", "unlike_training"))
     touching = alike and segment.end == following.start
     if not touching or result.operating_point is None:
         return touching

@@ -3,8 +3,9 @@
 Measured with a starter model (SPRSound and ICBHI, 8 kHz, 4 s), the limit set at 2 % of 2,359 validation sounds of 57
 patients:
 
-- flagged of the validation sounds: 2.0 % of the cycles and 0.9 % of the windows; by data set, cycles and windows: SPRSound
-  1.7 and 0.0 %, ICBHI 4.5 and 8.0 %. Of KAUH, from which nothing was fitted: 0.3 % of the stretches, no recording of 66;
+- flagged of the validation sounds: 2.0 % of the cycles and 0.9 % of the windows; of SPRSound 1.7 and 0.0 %, of ICBHI
+  4.5 and 8.0 %, but no whole recording of either. Of KAUH, from which nothing was fitted: 0.3 % of the stretches, no
+  recording of 66;
 - flagged of the sounds of ``datasets.synthetic.other_sounds``, 20 recordings of each kind: all;
 - flagged of synthesised speech in five voices: 19 of 19 stretches; of two recordings of speech: one; of music: 2 of 2.
 

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,6 +17,8 @@ from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.cli.result_output import print_table
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.result import Classification, make_segment, summarize
+from lung_srad_plugin.inference.windows import WindowRule
+from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.utils import progress
 from lung_srad_plugin.utils.files import RECORD
 
@@ -224,3 +227,26 @@ def test_synthesize_and_prepare_go_together(run, tmp_path):
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("lung-srad 0.")
+
+
+def test_rows_of_the_table_are_joined_only_where_their_remarks_agree():
+    flags = [(False, False), (False, False), (True, False), (True, True)]
+    segments = [
+        replace(make_segment(start, start + 1, CLASSES, (0.8, 0.2, 0, 0)), uncertain=uncertain, unlike_training=unlike)
+        for start, (unlike, uncertain) in enumerate(flags)
+    ]
+    result = Classification(
+        *("a.wav", 4.0, 4000, 1, "m", "timeline"),
+        segments=tuple(segments),
+        summary=replace(segments[0], end=4.0),
+        windows=WindowRule(1.0, 0.5),
+    )
+    output = io.StringIO()
+    print_table(result, output)
+    rows = [line.split("│") for line in output.getvalue().splitlines() if line.startswith("│")]
+    assert [(row[1].strip(), row[2].strip(), row[-2].strip()) for row in rows] == [
+        ("0.00", "2.00", ""),
+        ("2.00", "3.00", "unlike training"),
+        ("3.00", "4.00", "unlike training, uncertain"),
+        ("all", "", ""),
+    ]
