@@ -67,3 +67,10 @@ def test_side_by_side_has_a_row_for_each_model(run, run_folder, model_folder, tm
         assert (cells["auroc_wheeze"], cells["score_strict_class"]) == ("0.750 (0.500 to 0.875)", "50.0")
     with pytest.raises(SystemExit, match=r"report\.json: no such file"):
         run("side_by_side", str(run_folder))
+
+
+def test_spectrum_prints_a_row_for_each_part(run):
+    lines = run("spectrum", "--size", "small", "--stage", "3", "--cycles", "1", "--seconds", "0.5").splitlines()
+    assert lines[1] == "DASS-small, stage 3: 2 blocks, 1 cycles"
+    assert [line.split()[-2:] for line in lines[2:]] == [["CPU", "s"]] * 6
+    assert all(float(line.split()[-3]) >= 0 for line in lines[2:])

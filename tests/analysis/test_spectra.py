@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from conv_encoder import ConvEncoder
-from token_encoder import TokenEncoder
 
 from lung_srad_plugin import (
+    ASTEncoder,
     DASSEncoder,
     LungSRADError,
     energy_above,
@@ -115,13 +115,16 @@ def test_whole_blocks_are_measured_where_asked(encoder):
 def test_attention_leaves_out_tokens_of_no_position():
     pytest.importorskip("transformers")
     torch.manual_seed(0)
-    encoder = TokenEncoder().eval()
+    sizes = {"hidden_size": 12, "layers": 2, "heads": 3, "intermediate_size": 16, "stride": 16, "grid": (2, 4)}
+    encoder = smooth_blocks(ASTEncoder(**sizes), stage=0, blocks=[1], kernel_size=3, sigma=1.0, target="block").eval()
     first, second = measure_spectra(encoder, [FEATS], whole_blocks=True)
     assert first.size == (2, 4)
+    assert [first.smoothed, second.smoothed] == [False, True]
     layer = mixing_layers(encoder, ["0.1"])[0]
     (passed,) = run_clip(encoder, FEATS, [layer])
     assert passed.u.shape == (1, 2 + 8, 12)
-    mixing = scan_mixing(layer.module, passed.u)[0, 0, 2:, 2:]
+    mixing = encoder.attention_weights(FEATS)[1][0].mean(dim=0)[2:, 2:]
+    torch.testing.assert_close(scan_mixing(layer.module, passed.u)[0, 0, 2:, 2:], mixing)
     np.testing.assert_allclose(second.before.response["positions"][0], unscaled_response(mixing, (8,)), rtol=1e-4)
     assert second.whole.gain["time"].shape == (1, 3)
 
