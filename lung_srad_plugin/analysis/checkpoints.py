@@ -133,7 +133,7 @@ def checkpoint_figures(
     figures = []
     for name, run, rule, scores, checkpoint in asked:
         settings = read_run_settings(run.settings_file, trust_code)
-        parts = build_run_model(settings, checkpoint, str(run.settings_file), trust_code).modules
+        parts = build_run_model(settings, run, checkpoint, trust_code).modules
         model = AnalysedModel(
             name, parts["compute_features"], parts["mean_var_norm"], parts["embedding_model"], tuple(settings["labels"])
         )
