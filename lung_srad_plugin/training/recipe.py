@@ -92,10 +92,10 @@ def train(arguments: list[str]) -> dict[str, Any]:
             probed = run_probe(command, hparams)
             finish(probed.results, probed.selected, probed.checkpoint, run)
             return probed.results.as_dict()
+        pretrained = load_initial_weights(hparams)  # first: filling the cache takes minutes
         teacher = add_teacher(hparams)
         data = prepare_data(hparams, teacher)
         fit_normalization(hparams, data)
-        pretrained = load_initial_weights(hparams)
         adapt_encoder(hparams, run)
         brain = fit(hparams, data, command)
         selected = evaluate_selections(brain, data)

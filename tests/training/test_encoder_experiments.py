@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import huggingface_hub
 import numpy as np
 import pytest
 import soundfile
@@ -19,7 +20,8 @@ from lung_srad_plugin.evaluation.command import evaluate
 from lung_srad_plugin.evaluation.options import EvaluationOptions
 from lung_srad_plugin.export.export import export_run
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
-from lung_srad_plugin.runs.experiment import read_experiment
+from lung_srad_plugin.runs.experiment import experiment_settings, parse_value, read_experiment
+from lung_srad_plugin.runs.settings import check_settings
 from lung_srad_plugin.training.recipe import train
 
 FAST = {"number_of_epochs": 1, "warmup_epochs": 0, "batch_size": 4, "optimizer_step_limit": 2}
@@ -153,6 +155,26 @@ def test_spectra_are_those_of_attention_or_refused(run, data, tmp_path):
             spectrum(output / "export", manifests / "test.csv", tmp_path / "spectra", options)
     else:
         pytest.skip("another experiment has this encoder")
+
+
+def test_weights_that_are_absent_are_told_before_features_are_computed(data, tmp_path, monkeypatch):
+    pytest.importorskip("transformers")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    given = arguments("ast", *data, tmp_path / "output", feature_folder=tmp_path / "features")
+    with pytest.raises(
+        LungSRADError, match=r"download config\.json and model\.safetensors of https://huggingface.co/MIT"
+    ):
+        train(given)
+    assert not (tmp_path / "features").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("heads", "three"), ("layers", 0), ("grid", "[12]")])
+def test_sizes_of_an_encoder_are_refused_by_key(tmp_path, name, value):
+    path = HPARAMS / "ast.yaml"
+    settings = experiment_settings(*read_experiment(path, {"data_folder": "x", name: parse_value(str(value), name)}))
+    with pytest.raises(LungSRADError, match=rf"1 setting is wrong:\n  {name}: "):
+        check_settings(settings, path)
 
 
 def test_settings_of_the_replaced_encoder_are_refused(tmp_path):
