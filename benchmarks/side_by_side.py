@@ -4,7 +4,8 @@
 
 Each argument is the output folder of a finished run, whose export is timed and whose report is read; or a model and the
 folder of a report on it, MODEL=FOLDER, as lung-srad evaluate MODEL ... --output FOLDER writes it. The table is
-Markdown. All models take turns with one clip of their own input length, from samples to probabilities.
+Markdown. All models take turns with one clip of their own input length, from samples to probabilities; a run without an
+exported model, such as a head on a table of embeddings, has scores alone.
 """
 
 import argparse
@@ -31,23 +32,33 @@ def main():
     torch.set_num_threads(1)
     found = [locate(run, arguments.report) for run in arguments.runs]
     reports = [read_report(folder) for _, folder in found]
-    models = [LungSoundClassifier.from_hparams(source=model, run_opts={"device": "cpu"}) for model, _ in found]
-    jobs = [clip_job(model) for model in models]
-    times = time_in_turns(jobs, arguments.repeats)
+    models = [load(model, report) for (model, _), report in zip(found, reports, strict=True)]
+    jobs = [clip_job(model) for model in models if model is not None]
+    times = iter(time_in_turns(jobs, arguments.repeats))
     titles = [reports[0]["definitions"][name]["title"] for name in METRICS if name in reports[0]["definitions"]]
     print(f"| model | encoder | parameters, million | ms a clip | cycles, patients | {' | '.join(titles)} |")
     print("|" + "---|" * (5 + len(titles)))
-    for report, model, seconds in zip(reports, models, times, strict=True):
-        print(row(report, model, seconds))
+    for report, model in zip(reports, models, strict=True):
+        print(row(report, model, None if model is None else next(times)))
 
 
 def locate(text, report):
-    """Return the model and the folder of the report that an argument means."""
+    """Return the model, None where a run has none, and the folder of the report that an argument means."""
     model, sign, folder = text.partition("=")
     if sign:
         return model, Path(folder)
     run = RunFolder(text)
-    return run.export, run.path / report
+    return (run.export if run.export.is_dir() else None), run.path / report
+
+
+def load(source, report):
+    """Return the classifier of a model; refuse one that the report is not on."""
+    if source is None:
+        return None
+    model = LungSoundClassifier.from_hparams(source=source, run_opts={"device": "cpu"})
+    if report["title"] not in (model.config.model, model.config.experiment):
+        raise SystemExit(f"{source}: this is {model.config.model}, but the report is on {report['title']}")
+    return model
 
 
 def read_report(folder):
@@ -66,15 +77,12 @@ def clip_job(model):
 
 def row(report, model, seconds):
     """Return one line of the table."""
-    evaluation, encoder = report["evaluation"], model.mods.embedding_model
-    parameters = sum(parameter.numel() for parameter in encoder.parameters()) / 1e6
-    cells = [
-        report["title"],
-        type(encoder).__name__.removesuffix("Encoder"),
-        f"{parameters:.2f}",
-        f"{1000 * seconds:.0f}",
-        f"{evaluation['cycles']} of {evaluation['patients']}",
-    ]
+    evaluation = report["evaluation"]
+    cells = [report["title"], "-", "-", "-", f"{evaluation['cycles']} of {evaluation['patients']}"]
+    if model is not None:
+        encoder = model.mods.embedding_model
+        parameters = sum(parameter.numel() for parameter in encoder.parameters()) / 1e6
+        cells[1:4] = [type(encoder).__name__.removesuffix("Encoder"), f"{parameters:.2f}", f"{1000 * seconds:.1f}"]
     for name in METRICS:
         if name in report["definitions"]:
             cells.append(format_interval(evaluation["measures"][name], report["definitions"][name]["unit"]))

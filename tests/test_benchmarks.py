@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lung_srad_plugin.export.model_folder import read_config
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "measuring")
 
@@ -51,20 +53,25 @@ def test_side_by_side_has_a_row_for_each_model(run, run_folder, model_folder, tm
         name: {"value": 0.75, "low": 0.5, "high": 0.875} for name in ("auroc_abnormal", "auroc_crackle", "auroc_wheeze")
     } | {name: {"value": 50.0, "low": None, "high": None} for name in ("score_strict_class", "score_any_abnormal")}
     report = {
-        "title": "tiny",
+        "title": read_config(model_folder).model,
         "evaluation": {"cycles": 9, "patients": 3, "measures": metrics},
         "definitions": {name: {"title": name, "unit": "" if "auroc" in name else "%"} for name in metrics},
     }
     (tmp_path / "report.json").write_text(json.dumps(report), encoding="utf-8")
-    lines = run("side_by_side", f"{model_folder}={tmp_path}", f"{model_folder}={tmp_path}", "--repeats", "1")
+    (tmp_path / "scored" / "report").mkdir(parents=True)
+    (tmp_path / "scored" / "report" / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    lines = run("side_by_side", f"{model_folder}={tmp_path}", str(tmp_path / "scored"), "--repeats", "1")
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines()]
-    assert len(rows) == 2
-    for row in rows:
-        cells = dict(zip(header, row, strict=True))
-        assert (cells["model"], cells["encoder"], cells["cycles, patients"]) == ("tiny", "DASS", "9 of 3")
-        assert float(cells["ms a clip"]) > 0
-        assert float(cells["parameters, million"]) == pytest.approx(0.02, abs=0.02)
+    timed, scored = (dict(zip(header, row, strict=True)) for row in rows)
+    for cells in (timed, scored):
+        assert (cells["model"], cells["cycles, patients"]) == (report["title"], "9 of 3")
         assert (cells["auroc_wheeze"], cells["score_strict_class"]) == ("0.750 (0.500 to 0.875)", "50.0")
+    assert timed["encoder"] == "DASS"
+    assert float(timed["ms a clip"]) > 0
+    assert float(timed["parameters, million"]) == pytest.approx(0.02, abs=0.02)
+    assert {scored[name] for name in ("encoder", "ms a clip", "parameters, million")} == {"-"}
+    with pytest.raises(SystemExit, match="but the report is on "):
+        run("side_by_side", f"starter={tmp_path}")
     with pytest.raises(SystemExit, match=r"report\.json: no such file"):
         run("side_by_side", str(run_folder))
 
