@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 # One process a core. Each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
 
-.PHONY: demo test lint install clean
+.PHONY: demo test lint docs install clean
 
 # The product once through, by the commands a user gives: sounds, training and scores, one recording classified.
 DEMO := results/demo
@@ -29,7 +29,16 @@ lint: $(VENV)/.installed
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
+# The documentation in site/; a broken link, an unknown name or any other warning ends it.
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
 install: $(VENV)/.installed
+
+$(VENV)/.docs: $(VENV)/.installed
+	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install --python $(BIN)/python --quiet -e ".[docs]"; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"; fi
+	@touch $@
 
 # uv installs in seconds where pip takes minutes; pip alone does where uv has no wheel.
 $(VENV)/.installed: setup.py pyproject.toml lung_srad_plugin/version.py
@@ -43,4 +52,4 @@ $(VENV)/.installed: setup.py pyproject.toml lung_srad_plugin/version.py
 	@touch $@
 
 clean:
-	rm -rf $(VENV) results
+	rm -rf $(VENV) results site

@@ -66,7 +66,13 @@ setup(
         "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
         "explain": ["captum"],
+        # The documentation, by `make docs`.
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [
+            "build",
+            "pyyaml",
+            "setuptools>=77",
+            "twine",
             "pytest",
             "pytest-xdist",
             "hypothesis",
