@@ -1,35 +1,33 @@
-"""The encoder of the README is trained, exported and loaded as the README says."""
+"""The encoder that the documentation writes is trained, exported and loaded as the page says."""
 
-import re
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from markdown_blocks import blocks_of
 from speechbrain.inference.classifiers import EncoderClassifier
-from toy import HPARAMS, write_toy_data
+from toy import write_toy_data
 
 from lung_srad_plugin import LungSoundClassifier, LungSRADError
 from lung_srad_plugin.encoders.base import Encoder
 from lung_srad_plugin.training.recipe import train
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "own-encoder.md"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the two files of the README's section, and the experiments of this repository."""
-    section = README.read_text(encoding="utf-8").split("### Add an encoder\n")[1].split("\n## ")[0]
-    code, yaml = (re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL).group(1) for kind in ("python", "yaml"))
-    (tmp_path / "bands.py").write_text(code, encoding="utf-8")
-    (tmp_path / "bands.yaml").write_text(yaml, encoding="utf-8")
-    shutil.copytree(HPARAMS, tmp_path / "hparams")
+    """A folder with the two files of the page; what the yaml builds on comes with the package."""
+    files = {block.title: block.text for block in blocks_of(PAGE) if block.title}
+    assert set(files) == {"bands.py", "bands.yaml"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_the_encoder_of_the_readme(folder):
+def test_the_encoder_of_the_page(folder):
     (folder / "data").mkdir()
     write_toy_data(folder / "data", cycles=(8, 4, 4))
     given = {
