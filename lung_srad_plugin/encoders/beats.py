@@ -61,7 +61,8 @@ class BEATsEncoder(EncoderModule):
     position_width, position_groups : int
         Of the convolution over tokens that gives absolute positions.
     gradient_decay : float
-        The gradient is multiplied by it from layer to layer; the published files ask for 0.6.
+        In training the gradient is multiplied by it from layer to layer; the published files ask for 0.6. In evaluation
+        gradients are the true ones, as maps of a decision need them.
 
     Raises
     ------
@@ -130,6 +131,11 @@ class BEATsEncoder(EncoderModule):
         self.post_extract_proj = torch.nn.Linear(embed_dim, hidden_size) if embed_dim != hidden_size else None
         self.encoder = TransformerEncoder(config)
 
+    def train(self, mode: bool = True) -> "BEATsEncoder":
+        """Set training or evaluation mode; gradients are scaled in training only."""
+        self.encoder.layer_wise_gradient_decay_ratio = self.gradient_decay if mode else 1.0
+        return super().train(mode)
+
     def embed(self, feats: torch.Tensor) -> torch.Tensor:
         """Turn features (B,T,F) into the map (B,C,H,W) of patches."""
         check_features(feats, PATCH, PATCH)
@@ -191,11 +197,12 @@ class BEATsEncoder(EncoderModule):
     @contextmanager
     def onnx_export(self) -> Iterator[None]:
         """Leave out what only changes gradients, as long as the context lasts: ONNX has no such operator."""
+        before = self.encoder.layer_wise_gradient_decay_ratio
         self.encoder.layer_wise_gradient_decay_ratio = 1.0
         try:
             yield
         finally:
-            self.encoder.layer_wise_gradient_decay_ratio = self.gradient_decay
+            self.encoder.layer_wise_gradient_decay_ratio = before
 
 
 def _read(path):

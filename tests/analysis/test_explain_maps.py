@@ -9,7 +9,7 @@ from area_model import FRAMES, MELS, AreaEncoder, SlopeHead, scan_with
 from conv_encoder import ConvEncoder
 from torch.testing import assert_close
 
-from lung_srad_plugin import DASSEncoder, LogClassifier, LungSRADError
+from lung_srad_plugin import ASTEncoder, BEATsEncoder, CNNEncoder, DASSEncoder, LogClassifier, LungSRADError
 from lung_srad_plugin.analysis.captum_maps import integrated_gradients, occlusion
 from lung_srad_plugin.analysis.decision import Decision, baseline, target_classes
 from lung_srad_plugin.analysis.explain import explain
@@ -32,17 +32,36 @@ def feats():
     return torch.randn(1, FRAMES, MELS, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize(
-    ("encoder", "size"), [(DASSEncoder([1, 1], [8, 16]), 16), (ConvEncoder(), 8)], ids=["dass", "conv"]
-)
-def test_integrated_gradients_are_complete(encoder, size, feats):
-    decision = decision_of(encoder, size)
+def ast():
+    pytest.importorskip("transformers")
+    return ASTEncoder(hidden_size=16, layers=2, heads=2, intermediate_size=16, grid=(2, 3))
+
+
+ENCODERS = {
+    "dass": lambda: DASSEncoder([1, 1], [8, 16]),
+    "conv": ConvEncoder,
+    "cnn": lambda: CNNEncoder([4, 6, 8]),
+    "ast": ast,
+    "beats": lambda: BEATsEncoder(8, hidden_size=16, layers=2, heads=2, intermediate_size=16, position_groups=2),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_integrated_gradients_are_complete(name):
+    torch.manual_seed(0)
+    encoder, feats = ENCODERS[name](), 10 * torch.randn(1, 48, 32)
+    decision = decision_of(encoder, encoder.embedding_dim)
     with torch.no_grad():
         difference = (decision(feats) - decision(baseline(feats))).item()
-    found = integrated_gradients(decision, feats, steps=64)
-    assert found.shape == (FRAMES, MELS) and found.dtype == feats.dtype and not found.requires_grad
+    found = integrated_gradients(decision, feats, steps=256)
+    assert found.shape == (48, 32) and found.dtype == feats.dtype and not found.requires_grad
     assert found.sum().item() == pytest.approx(difference, rel=0.01, abs=1e-4)
     assert abs(difference) > 1e-3
+    cells = divide_features(48, 32, rows=2, columns=3)
+    assert torch.isfinite(occlusion(decision, feats, cells)).all()
+    if name != "dass":
+        with pytest.raises(LungSRADError, match="no SS2D layer"):
+            explain(decision, feats, cells, ["mixing"])
 
 
 def test_occlusion_is_the_fall_of_each_cell_set_to_the_mean(feats):
@@ -161,3 +180,15 @@ def test_without_captum_the_error_names_the_cure(feats, monkeypatch):
 def test_captum_is_imported_only_for_its_maps():
     code = "import sys, lung_srad_plugin.analysis.explain\nassert 'captum' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_steps_are_doubled_until_the_sum_is_that_of_the_log_odds():
+    """A decision that jumps near the baseline, as encoders that normalise patches do."""
+    jump = Decision(lambda x, lens: torch.tanh(200 * x).mean(dim=(1, 2))[:, None, None], SlopeHead(5.0), classes=[1])
+    feats = torch.linspace(-1, 2, 12).view(1, 4, 3)
+    with torch.no_grad():
+        difference = (jump(feats) - jump(baseline(feats))).item()
+    few = integrated_gradients(jump, feats, steps=4, most_steps=4).sum().item()
+    many = integrated_gradients(jump, feats, steps=4).sum().item()
+    assert abs(few - difference) > 0.05 * abs(difference)
+    assert many == pytest.approx(difference, abs=0.01 * (1 + abs(difference)))

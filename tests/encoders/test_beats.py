@@ -103,3 +103,14 @@ def test_files_that_are_none(tmp_path):
 def test_sizes_that_make_no_encoder(sizes):
     with pytest.raises(LungSRADError, match="expected"):
         BEATsEncoder(**{**SIZES, **sizes})
+
+
+def test_gradients_are_scaled_in_training_only():
+    encoder, feats = BEATsEncoder(**SIZES), torch.randn(1, 48, 32)
+    norms = []
+    for mode in (True, False, True):
+        x = feats.clone().requires_grad_()
+        encoder.train(mode)(x).sum().backward()
+        norms.append(x.grad.norm().item())
+    layers, decay = SIZES["layers"], encoder.gradient_decay
+    assert norms[0] == norms[2] == pytest.approx(norms[1] * decay**layers, rel=1e-4)
