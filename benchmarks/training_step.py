@@ -4,7 +4,8 @@
     python benchmarks/training_step.py --device cuda --batch 16 --precision bf16 --ways ours floor mamba plain ast
 
 A step is the recipe's own (``hparams/lung_srad.yaml``, random weights): SpecAugment, three views, loss, backward, Adam.
-Every figure is a median, taken in turns; memory is the most a step takes beyond weights, gradients and Adam's moments.
+Every figure is a median, taken in turns. Peak memory is the most a step takes beyond what is kept between two steps:
+weights, and the gradients and Adam's moments of those that are trained.
 The ways:
 
 ours       the recipe as it is
@@ -15,6 +16,7 @@ adam       Adam as torch selects it by default, instead of fused
 compile    through torch.compile (on a CPU it needs a C++ compiler)
 mamba      with the scan of mamba_ssm (NVIDIA GPU, extra 'cuda')
 plain      one view and the cross-entropy alone: fine-tuning without Patch-Mix
+lora       the recipe with a frozen encoder and adapters of rank 16 (extra 'lora')
 ast        the same fine-tuning of Hugging Face's AST-base (extra 'bench')
 """
 
@@ -27,6 +29,7 @@ import torch
 from measuring import FRAMES_PER_SECOND, MELS, TYPES, make_ast, no_scan, peak_megabytes, time_in_turns
 from torch.nn.functional import cross_entropy
 
+from lung_srad_plugin.nn.adapters import add_adapters
 from lung_srad_plugin.runs.experiment import load_experiment, read_experiment
 from lung_srad_plugin.training.brain import LungSoundBrain
 
@@ -39,6 +42,7 @@ CHANGES = {
     "adam": {},
     "compile": {},
     "mamba": {"scan_backend": "mamba"},
+    "lora": {"lora_rank": 16},
     "plain": {"alpha_time": 0.0, "alpha_frequency": 0.0},
 }
 CLASSES = 4
@@ -62,14 +66,16 @@ def main():
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, DASS-medium, {arguments.device}")
     print(f"{arguments.batch} clips of {arguments.seconds:g} s a step, {arguments.precision}")
     with tempfile.TemporaryDirectory() as folder:
-        steps = {way: make_step(way, batch, arguments, folder) for way in arguments.ways}
+        steps, kept = {}, {}
+        for way in arguments.ways:
+            steps[way], kept[way] = make_step(way, batch, arguments, folder)
         seconds = dict(zip(steps, time_in_turns(steps.values(), arguments.repeats, arguments.device), strict=True))
         memory = {way: peak_megabytes(step, arguments.device) for way, step in steps.items()}
-    print(f"{'way':>10} {'ms/clip':>9} {'clips/s':>8} {'ours / it':>10} {'peak MB':>9}")
+    print(f"{'way':>10} {'ms/clip':>9} {'clips/s':>8} {'ours / it':>10} {'peak MB':>9} {'kept MB':>9}")
     for way, took in seconds.items():
         print(
             f"{way:>10} {1e3 * took / arguments.batch:9.1f} {arguments.batch / took:8.2f} "
-            f"{seconds['ours'] / took:10.3f} {memory[way]:9.0f}"
+            f"{seconds['ours'] / took:10.3f} {memory[way]:9.0f} {kept[way]:9.0f}"
         )
 
 
@@ -89,7 +95,7 @@ class Batch:
 
 
 def make_step(way, batch, arguments, folder):
-    """A call without arguments that takes one training step."""
+    """A call without arguments that takes one training step, and what training keeps between two of them, in MB."""
     if way == "ast":
         return make_ast_step(batch, arguments)
     brain = make_brain(CHANGES[way], arguments, folder)
@@ -103,7 +109,12 @@ def make_step(way, batch, arguments, folder):
         with context():
             brain.fit_batch(batch)
 
-    return step
+    return step, kept_megabytes(brain.modules)
+
+
+def kept_megabytes(module):
+    """Weights, and the gradients and Adam's two moments of those that are trained, in 1e6 bytes."""
+    return sum(4e-6 * values.numel() * (4 if values.requires_grad else 1) for values in module.parameters())
 
 
 def make_brain(changes, arguments, folder):
@@ -111,6 +122,8 @@ def make_brain(changes, arguments, folder):
     given = {"data_folder": str(folder), "pretrained": None, "output_folder": str(folder), **changes}
     hparams = load_experiment(*read_experiment(EXPERIMENT, given))
     hparams["class_weights"] = torch.ones(CLASSES)
+    if hparams["lora_rank"] is not None:
+        add_adapters(hparams["embedding_model"], hparams["lora_rank"], hparams["lora_alpha"])
     brain = LungSoundBrain(
         hparams["modules"],
         hparams["opt_class"],
@@ -138,7 +151,7 @@ def make_ast_step(batch, arguments):
         optimizer.step()
         optimizer.zero_grad()
 
-    return step
+    return step, kept_megabytes(model)
 
 
 if __name__ == "__main__":

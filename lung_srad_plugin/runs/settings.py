@@ -195,6 +195,9 @@ class Settings(BaseModel):
         Field(description="an .npz file of embeddings, a model folder, a run, starter, AST by its name, or null"),
     ] = None
     teacher_missing: Annotated[str, _one_of(MISSING)] = "refuse"
+    unlabelled_csv: Annotated[
+        Name | None, Field(description="a manifest of cycles for the distillation alone, or null")
+    ] = None
     distillation_weight: Annotated[float, _finite(0, above=True, description="a number above 0")] = 1.0
     one_pass: Switch
     probe: Switch = False
@@ -264,6 +267,12 @@ class Settings(BaseModel):
             raise ValueError(f"embeddings: {self.embeddings}; expected null, or probe: True beside it")
         if self.embeddings is not None and self.pretrained is not None:
             raise ValueError(f"pretrained: {self.pretrained}; expected null, since `embeddings` replaces the encoder")
+        if self.unlabelled_csv is not None:
+            for key, allowed in (("sampling_weights", None), ("negatives", "all")):
+                if getattr(self, key) != allowed:
+                    raise ValueError(f"{key}: {getattr(self, key)}; expected {allowed or 'null'} with unlabelled_csv")
+            if self.teacher is None:
+                raise ValueError("teacher: null; expected one, since unlabelled_csv is for distillation alone")
         if self.probe and self.sampling_weights is not None:
             raise ValueError(f"sampling_weights: {self.sampling_weights}; expected null: a probe takes each cycle once")
         if self.probe and self.select_over != "cycles":

@@ -20,6 +20,7 @@ from lung_srad_plugin.training.distributed import gather_from_processes, true_in
 from lung_srad_plugin.training.predictions import Predictions, check_finite
 from lung_srad_plugin.training.sampler import EpochSampler
 from lung_srad_plugin.training.state import TrainingState, prediction_stats
+from lung_srad_plugin.training.unlabelled import UNLABELLED
 
 
 class LungSoundBrain(sb.Brain):
@@ -88,7 +89,9 @@ class LungSoundBrain(sb.Brain):
         log_probs = output.log_probs
         if stage is sb.Stage.TRAIN and hasattr(batch, "log_share"):
             log_probs = (log_probs + batch.log_share.data).log_softmax(dim=1)
-        total = nll_loss(log_probs, targets, weight=self.hparams.class_weights.to(self.device))
+        total = nll_loss(log_probs, targets, weight=self.hparams.class_weights.to(self.device), ignore_index=UNLABELLED)
+        if (targets == UNLABELLED).all():
+            total = log_probs.sum() * 0  # the mean of nothing is NaN
         losses = {"cross_entropy": total}
         for (axis, alpha), plan, projected in zip(self.alphas.items(), plans, output.projected, strict=bool(plans)):
             loss = self.hparams.contrastive_loss(output.pooled, projected, plan.lam, plan.index, targets)
@@ -104,7 +107,9 @@ class LungSoundBrain(sb.Brain):
     def _record(self, stage, ids, targets, log_probs, losses):
         log_probs = log_probs.float().cpu()
         if stage is sb.Stage.TRAIN:
-            self.state.add({name: loss.detach() for name, loss in losses.items()}, targets.cpu(), log_probs.argmax(1))
+            known, targets = (targets != UNLABELLED).cpu(), targets.cpu()
+            means = {name: loss.detach() for name, loss in losses.items()}
+            self.state.add(means, targets[known], log_probs.argmax(1)[known])
         else:
             self._batches.append((list(ids), targets.cpu().numpy(), log_probs.numpy()))
 

@@ -26,6 +26,7 @@ from lung_srad_plugin.nn.prior_correction import log_shares
 from lung_srad_plugin.runs.test_sets import named_manifests, part_of
 from lung_srad_plugin.training.data_sets import DataSetDraws, check_each_is_scored, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
+from lung_srad_plugin.training.unlabelled import UNLABELLED, read_unlabelled
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,16 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
     manifests = check_manifests(hparams)
     rows = {part: manifest.rows for part, manifest in manifests.parts.items()}
     draws = plan_epochs(hparams, rows["train"])
+    unlabelled = read_unlabelled(hparams, rows)
     if teacher is not None:
-        teacher.standardize(rows["train"])
-        run_on_main(_print, teacher.describe_missing(rows["train"]))
-    run_on_main(fill_cache, hparams["feature_cache"], rows)
+        taught = [*rows["train"], *unlabelled]
+        teacher.standardize(taught)
+        run_on_main(_print, teacher.describe_missing(taught))
+    run_on_main(fill_cache, hparams["feature_cache"], {**rows, "unlabelled": unlabelled})
+    if unlabelled:
+        name = Path(hparams["unlabelled_csv"]).name
+        note = f"distilled also on the {len(unlabelled)} cycles of {name}, whose labels were not used"
+        split = {**split, "notes": [*split["notes"], note]}
     label_encoder = make_label_encoder(hparams["labels"])
     make = partial(make_dataset, feature_cache=hparams["feature_cache"], label_encoder=label_encoder)
     shares = None
@@ -90,7 +97,7 @@ def prepare_data(hparams: dict[str, Any], teacher: TeacherTable | None = None) -
         manifests=manifests,
         rows=rows,
         datasets={
-            "train": make(rows["train"], teacher=teacher, shares=shares),
+            "train": make([*rows["train"], *unlabelled], teacher=teacher, shares=shares),
             **{part: make(of_part) for part, of_part in rows.items() if part != "train"},
         },
         class_weights=class_weights(counts, hparams["class_weighting"]),
@@ -185,7 +192,7 @@ def make_dataset(
     Arguments
     ---------
     rows : list of dict
-        Rows of a manifest with ``ID``, ``wav``, ``start``, ``stop`` and ``label``.
+        Rows of a manifest with ``ID``, ``wav``, ``start``, ``stop`` and ``label``, None for ``UNLABELLED``.
     feature_cache : FeatureCache
         Computes the features of a cycle, or reads them.
     label_encoder : CategoricalEncoder
@@ -204,17 +211,17 @@ def make_dataset(
     @takes("label")
     @provides("target")
     def target(label):
-        return label_encoder.encode_label(label, allow_unk=False)
+        return UNLABELLED if label is None else label_encoder.encode_label(label, allow_unk=False)
 
     @takes("wav", "start", "stop")
     @provides("teacher")
     def embedding(wav, start, stop):
         return teacher({"wav": wav, "start": start, "stop": stop})
 
-    @takes("dataset")
+    @takes("dataset", "label")
     @provides("log_share")
-    def log_share(dataset):
-        return shares[dataset]
+    def log_share(dataset, label):
+        return torch.zeros(len(label_encoder)) if label is None else shares[dataset]
 
     items, outputs = [features, target], ["id", "feats", "target"]
     if teacher is not None:

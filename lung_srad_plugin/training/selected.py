@@ -15,6 +15,7 @@ from lung_srad_plugin.runs.test_sets import test_set_of
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData
 from lung_srad_plugin.training.predictions import Predictions
+from lung_srad_plugin.training.unlabelled import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,8 @@ def score_epoch(
 def _evaluate_epoch(brain, data, epoch):
     parts = [part for part in data.datasets if part != "train" or brain.hparams.report_train]
     predictions = {part: brain.predict(data.datasets[part]) for part in parts}
+    if "train" in predictions:
+        predictions["train"] = predictions["train"].rows(predictions["train"].targets != UNLABELLED)
     return score_epoch(epoch, predictions, data, brain.hparams.labels)
 
 

@@ -23,7 +23,7 @@ def describe_protocol(
         **{**data.split, "notes": notes},
         valid_is_test=valid_is_test,
         patients_shared={parts: list(patients) for parts, patients in data.manifests.shared_patients.items()},
-        sha256={part: file_sha256(path) for part, path in manifests_of(hparams).items()},
+        sha256={part: file_sha256(path) for part, path in (manifests_of(hparams) | _unlabelled(hparams)).items()},
         selection={
             rule: selection.text(rule, valid_is_test, reached=selected.reached[rule]) for rule in selected.scores
         },
@@ -31,6 +31,11 @@ def describe_protocol(
         min_sensitivity=selection.min_sensitivity,
         select_over=selection.over,
     )
+
+
+def _unlabelled(hparams):
+    path = hparams["unlabelled_csv"]
+    return {} if path is None else {"unlabelled": path}
 
 
 def describe_training(hparams: dict[str, Any], brain: LungSoundBrain) -> Training:

@@ -10,10 +10,12 @@ import torch
 from toy import toy_arguments, write_toy_data
 
 from lung_srad_plugin import LungSoundClassifier, LungSRADError, read_cycle, read_manifest
+from lung_srad_plugin.datasets.manifests import write_manifest
 from lung_srad_plugin.evaluation import embeddings
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.training.recipe import main, train
 from lung_srad_plugin.training.teachers import ModelTeacher, make_teacher
+from lung_srad_plugin.training.unlabelled import UNLABELLED
 
 needs_transformers = pytest.mark.skipif(
     importlib.util.find_spec("transformers") is None, reason="needs transformers, of the extra [transformers]"
@@ -114,3 +116,42 @@ def test_what_is_no_teacher_is_refused(data, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(toy_arguments(data, tmp_path / "b", **PLAIN, teacher=tmp_path / "empty")) == 2
     assert "empty" in capsys.readouterr().err
+
+
+def test_cycles_without_labels_take_part_in_the_distillation_alone(data, model_folder, tmp_path):
+    """Half of the training cycles without labels, blank or wrong: the classes are learned from the rest."""
+    rows = read_manifest(data / "train.csv", data_root=data)
+    labelled, others = rows[:6], [{**row, "label": ("", "rhonchi")[number % 2]} for number, row in enumerate(rows[6:])]
+    write_manifest(tmp_path / "train.csv", labelled)
+    write_manifest(tmp_path / "others.csv", others)
+    changes = {**PLAIN, "teacher": model_folder, "train_csv": tmp_path / "train.csv", "batch_size": 2}
+    changes |= {"unlabelled_csv": tmp_path / "others.csv", "embedding_folder": "null", "prior_correction": True}
+    results = train(toy_arguments(data, tmp_path / "run", **changes, report_train=True))
+    assert any(note.startswith("distilled also on the 6 cycles of others.csv") for note in results["protocol"]["notes"])
+    assert set(results["protocol"]["sha256"]) == {"train", "valid", "test", "unlabelled"}
+    assert results["selected"]["last"]["train"]["cycles"] == 6
+    history = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["history"]
+    assert history[0]["train"]["distillation"] > 0 and np.isfinite(history[0]["train"]["cross_entropy"])
+
+
+def test_unlabelled_cycles_do_not_change_the_classification_loss():
+    targets = torch.tensor([0, UNLABELLED, 2])
+    log_probs = torch.randn(3, 4).log_softmax(dim=1)
+    weight = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    found = torch.nn.functional.nll_loss(log_probs, targets, weight=weight, ignore_index=UNLABELLED)
+    known = torch.nn.functional.nll_loss(log_probs[[0, 2]], targets[[0, 2]], weight=weight)
+    assert torch.equal(found, known)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"teacher": "null"}, "teacher: null; expected one"),
+        ({"negatives": "diff_label"}, "negatives: diff_label; expected all"),
+        ({}, "are in valid too"),
+    ],
+)
+def test_unlabelled_cycles_that_cannot_be_used_are_refused(data, model_folder, tmp_path, capsys, changes, message):
+    settings = {**PLAIN, "teacher": model_folder, "unlabelled_csv": data / "valid.csv", **changes}
+    assert main(toy_arguments(data, tmp_path / "run", **settings)) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
