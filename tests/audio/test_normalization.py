@@ -70,7 +70,10 @@ def test_the_others_read_no_training_clips(kind):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"kind": "speaker"}, "normalization='speaker': expected one of audioset, clip, clip_mean, bin_mean, dataset"),
+        (
+            {"kind": "speaker"},
+            "normalization='speaker': expected one of audioset, clip, clip_mean, bin_mean, beats, dataset",
+        ),
         ({"kind": "dataset", "mean": 1.0}, "std=None"),
         ({"kind": "clip", "mean": 1.0, "std": 1.0}, "normalization='clip'"),
         ({"kind": "dataset", "mean": 1.0, "std": 0.0}, "deviation 0"),
