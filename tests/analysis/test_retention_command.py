@@ -137,3 +137,8 @@ def test_what_is_missing_is_named_before_anything_is_measured(ablation, data, tm
     with pytest.raises(LungSRADError, match="unknown label 'normal'"):
         retention([copy], tmp_path / "out", options)
     assert not (tmp_path / "out").exists()
+
+
+def test_predictions_on_a_test_set_that_a_run_does_not_have_are_missed_before_anything_is_measured(ablation):
+    with pytest.raises(LungSRADError, match=r"predictions_test_inter_valid\.csv: no such file"):
+        checkpoint_figures(find_runs([ablation]), rows=[], part="inter")
