@@ -2,7 +2,7 @@
 
     python benchmarks/side_by_side.py results/sprsound_cnn/1 results/sprsound/1 --report report/inter
 
-Each argument is the output folder of a finished run, whose export is timed and whose report is read (with --report, that
+Each argument is the output folder of a finished run, whose export is timed and whose report is read (--report: that
 on one of its test sets); or a model and the folder of a report on it, MODEL=FOLDER, as lung-srad evaluate MODEL ...
 --output FOLDER writes it. The table is Markdown. All models take turns with one clip of their own input length, from
 samples to probabilities; a run without an exported model, such as a head on a table of embeddings, has scores alone.
