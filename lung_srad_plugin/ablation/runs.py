@@ -18,10 +18,10 @@ from lung_srad_plugin.runs.experiment import (
     parse_file,
     read_experiment,
 )
+from lung_srad_plugin.runs.named_tests import named_manifests
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings
-from lung_srad_plugin.runs.test_sets import named_manifests
 from lung_srad_plugin.utils.files import write_together
 
 # What a grid adds to a run's folder. A run whose process ended well is marked: a kill may also come between the

@@ -16,9 +16,9 @@ from lung_srad_plugin.metrics.comparison import over_seeds, paired_difference
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_class_metrics
 from lung_srad_plugin.runs.experiment import differing_settings
+from lung_srad_plugin.runs.named_tests import ONLY, part_of
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.selection import RULES, without_outcome
-from lung_srad_plugin.runs.test_sets import ONLY, part_of
 
 # The names of the figures in evaluation.
 METRIC_OF_FIGURE = {

@@ -7,7 +7,7 @@ from lung_srad_plugin.ablation.page import render_ablation
 from lung_srad_plugin.ablation.plot import plot_ablation, plot_factors
 from lung_srad_plugin.ablation.report import csv_text, markdown
 from lung_srad_plugin.reporting.figures import FORMATS, save_figure, save_figures
-from lung_srad_plugin.runs.test_sets import ONLY
+from lung_srad_plugin.runs.named_tests import ONLY
 from lung_srad_plugin.utils.files import write_together
 
 FACTORS = "factors"

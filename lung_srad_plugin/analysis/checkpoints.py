@@ -14,9 +14,9 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.run_model import build_run_model, read_run_settings
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.table_metrics import compute_metrics
+from lung_srad_plugin.runs.named_tests import part_of
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.selection import RULES
-from lung_srad_plugin.runs.test_sets import part_of
 
 KINDS = ("both", "frequency", "time")
 MEAN = "mean"

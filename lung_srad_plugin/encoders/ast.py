@@ -190,7 +190,7 @@ class ASTEncoder(EncoderModule):
         """
         found: list[torch.Tensor] = []
         before = self.model.config._attn_implementation
-        layers = [layer.attention for layer in self.model.layers]
+        layers = [layer.get_submodule("attention") for layer in self.model.layers]
         hooks = [layer.register_forward_hook(lambda *call: found.append(call[2][1])) for layer in layers]
         self.model.set_attn_implementation("eager")  # the others do not give the weights
         try:

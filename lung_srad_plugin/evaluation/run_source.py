@@ -8,8 +8,8 @@ from lung_srad_plugin.evaluation.sources import NO_VALIDATION, Selection, Source
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 from lung_srad_plugin.metrics.validation_fit import nothing_fitted, read_validation_fit
+from lung_srad_plugin.runs.named_tests import ONLY, choose_test_set, part_of
 from lung_srad_plugin.runs.run_folder import RunFolder
-from lung_srad_plugin.runs.test_sets import ONLY, choose_test_set, part_of
 
 VALID_IS_TEST = "the validation cycles were the test cycles, which nothing may be fitted on"
 

@@ -14,7 +14,7 @@ from lung_srad_plugin.export.model_config import ModelConfig
 from lung_srad_plugin.export.model_folder import WEIGHTS
 from lung_srad_plugin.export.reported_scores import ReportedScores
 from lung_srad_plugin.metrics.calibration import read_calibration
-from lung_srad_plugin.runs.test_sets import ONLY
+from lung_srad_plugin.runs.named_tests import ONLY
 from lung_srad_plugin.utils.text import markdown_text, printable
 
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.jinja"

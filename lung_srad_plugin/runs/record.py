@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.runs.test_sets import ONLY
+from lung_srad_plugin.runs.named_tests import ONLY
 
 
 class _Record(BaseModel):

@@ -16,9 +16,9 @@ from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import write_predictions
 from lung_srad_plugin.metrics.subgroups import metrics_by
 from lung_srad_plugin.reporting.figures import plot_confusion, plot_history, save_figure
+from lung_srad_plugin.runs.named_tests import ONLY
 from lung_srad_plugin.runs.record import RunResults, Scores
 from lung_srad_plugin.runs.run_folder import RunFolder
-from lung_srad_plugin.runs.test_sets import ONLY
 from lung_srad_plugin.utils.files import write_together
 from lung_srad_plugin.utils.text import printable
 

@@ -9,10 +9,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.runs.named_tests import ONLY, part_of
 from lung_srad_plugin.runs.record import RunResults, read_results
 from lung_srad_plugin.runs.saved_settings import saved_settings
 from lung_srad_plugin.runs.selection import RULES, EpochSelection
-from lung_srad_plugin.runs.test_sets import ONLY, part_of
 from lung_srad_plugin.utils.files import RECORD, adopt_files, refuse_foreign_files
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from lung_srad_plugin.labels import make_label_encoder
 from lung_srad_plugin.nn.distillation import TeacherTable
 from lung_srad_plugin.nn.losses import class_weights
 from lung_srad_plugin.nn.prior_correction import log_shares
-from lung_srad_plugin.runs.test_sets import named_manifests, part_of
+from lung_srad_plugin.runs.named_tests import named_manifests, part_of
 from lung_srad_plugin.training.data_sets import DataSetDraws, check_each_is_scored, plan_draws
 from lung_srad_plugin.training.distributed import run_on_main
 from lung_srad_plugin.training.unlabelled import UNLABELLED, read_unlabelled

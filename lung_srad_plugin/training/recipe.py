@@ -21,11 +21,11 @@ from lung_srad_plugin.nn.adapters import count_parameters, import_peft
 from lung_srad_plugin.runs.command_line import CommandLine, read_command_line
 from lung_srad_plugin.runs.experiment import experiment_settings, load_experiment, read_experiment, resolved_text
 from lung_srad_plugin.runs.lock import RunLock
+from lung_srad_plugin.runs.named_tests import ONLY, named_manifests
 from lung_srad_plugin.runs.record import RunResults
 from lung_srad_plugin.runs.results import write_results, write_run_predictions
 from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.runs.settings import check_settings, fill_defaults
-from lung_srad_plugin.runs.test_sets import ONLY, named_manifests
 from lung_srad_plugin.training.adapters import adapt_encoder
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.data_sets import data_sets_by_id

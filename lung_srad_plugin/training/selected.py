@@ -8,10 +8,10 @@ from lung_srad_plugin.evaluation.manifest_table import join_predictions
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.table_metrics import score_intervals
 from lung_srad_plugin.metrics.validation_fit import ValidationFit, fit_on_validation, nothing_fitted
+from lung_srad_plugin.runs.named_tests import test_set_of
 from lung_srad_plugin.runs.record import SelectedScores
 from lung_srad_plugin.runs.results import score_data_sets, score_predictions
 from lung_srad_plugin.runs.selection import RULES
-from lung_srad_plugin.runs.test_sets import test_set_of
 from lung_srad_plugin.training.brain import LungSoundBrain
 from lung_srad_plugin.training.dataio import RunData
 from lung_srad_plugin.training.predictions import Predictions
