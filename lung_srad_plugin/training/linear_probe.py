@@ -16,7 +16,7 @@ from lung_srad_plugin.training.predictions import Predictions
 from lung_srad_plugin.training.state import prediction_stats
 
 ITERATIONS = 5000
-TOLERANCE = 1e-6  # of the gradient; scikit-learn's own, 1e-4, leaves probabilities open by as much
+TOLERANCE = 1e-7  # of the gradient; scikit-learn's own, 1e-4, leaves probabilities open by as much
 IMPOSSIBLE = -1000.0  # the log-probability of a class that a fold cannot predict
 
 
