@@ -39,7 +39,7 @@ class ModelSpectra:
         Example
         -------
         >>> per_position, physical, unit = ModelSpectra("a", 8.0, 128, [], []).units((8, 64), "time")
-        >>> per_position[-1], physical[-1], unit
+        >>> float(per_position[-1]), float(physical[-1]), unit
         (0.5, 4.0, 'Hz')
         """
         height, width = size

@@ -265,12 +265,12 @@ def test_windows_may_be_shorter_than_the_input(run, data, model_folder):
     assert code == 2 and "window=9" in errors
 
 
-def test_a_table_of_close_windows_has_a_row_for_each_run_of_a_class(run, data, model_folder):
+def test_a_table_of_close_windows_has_a_row_for_each_run_of_a_class_and_its_remarks(run, data, model_folder):
     command = ["classify", data / f"{NAME}.wav", "-m", model_folder, "--window", 1, "--hop", 0.5]
     rows = list(csv.DictReader(io.StringIO(run(*command, "--format", "csv")[1])))
     runs = [rows[0]]
     for row in rows[1:]:
-        if row["label"] != runs[-1]["label"]:
+        if any(row[key] != runs[-1][key] for key in ("label", "uncertain", "unlike_training")):
             runs.append(row)
     table = [line.split() for line in run(*command)[1].splitlines() if "│" in line]
     shown = [(cells[1], cells[5]) for cells in table[:-1]]

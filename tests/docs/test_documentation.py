@@ -184,8 +184,14 @@ def test_every_picture_is_drawn_by_the_script_and_used():
         name for page in PAGES for name in re.findall(r"\]\((?:\.\./)?pictures/(\w+)\.png\)", page.read_text("utf-8"))
     }
     drawn = set(re.findall(r'^        "(\w+)": ', read("docs/make_pictures.py"), re.MULTILINE)) - {"before"}
-    assert used == {path.stem for path in (DOCS / "pictures").glob("*")}
+    assert used == {path.stem for path in (DOCS / "pictures").glob("*.png")}
     assert used <= drawn
+
+
+def test_every_measured_picture_is_shown():
+    text = read("README.md") + read("RESULTS.md")
+    shown = set(re.findall(r"\]\(docs/pictures/measured/(\w+)\.png\)", text))
+    assert shown == {path.stem for path in (DOCS / "pictures" / "measured").glob("*")}
 
 
 # ---- what is made from the package ----
