@@ -37,7 +37,7 @@ class EncoderModule(torch.nn.Module):
     """
 
     embedding_dim: int
-    published_weights = "no file: nobody has published weights for this encoder"
+    published_weights = "no file: there are no published weights for this encoder"
 
     def embed(self, feats: torch.Tensor) -> torch.Tensor:
         """Embed features (B,T,F) as a map (B,C,H,W); see ``Encoder``."""

@@ -23,8 +23,8 @@ LAYOUT = 1
 class EmbeddingCache:
     """Turns cycles into a model's embeddings, which are read where they were kept before.
 
-    Each cycle has a file of its own, so that a computation that was stopped goes on where it was, and another division
-    of the cycles into parts computes nothing anew. Its name is a hash of all that an embedding depends on: the front
+    Each cycle has a file of its own, so that a stopped computation resumes, and another division of the cycles into
+    parts computes nothing anew. Its name is a hash of all that an embedding depends on: the front
     end, the encoder with its weights, the precision, and the recording's path, size and date.
 
     Arguments

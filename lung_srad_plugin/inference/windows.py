@@ -29,7 +29,7 @@ class WindowRule:
         What overlapping windows give together: ``"mean"``, ``"max"``, ``"median"`` or ``"nearest"``, see
         ``audio.merging``.
     thresholds : dict
-        By finding, the probability from which the timeline has an event of it; empty where nobody chose any.
+        By finding, the probability from which the timeline has an event of it; empty where none was chosen.
     min_duration : float
         The shortest event in seconds.
     """

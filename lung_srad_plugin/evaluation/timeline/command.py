@@ -214,7 +214,7 @@ def _report(
         cautions.append("Windows, thresholds and shortest events were chosen on these recordings: others give less.")
 
     def measure(rule: WindowRule, timeline: Timeline) -> list[Measured]:
-        # A finding that no validation recording has keeps the threshold that nobody chose.
+        # A finding that no validation recording has keeps the default threshold.
         thresholds = dict.fromkeys(axis.findings, DEFAULT_THRESHOLD) | dict(rule.thresholds)
         return measure_timeline(axis, timeline, thresholds, rule.min_duration, options.frame, options.bootstrap)
 
