@@ -66,6 +66,8 @@ setup(
         "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
         "explain": ["captum"],
+        # classify --output all.parquet.
+        "parquet": ["pyarrow"],
         # The documentation, by `make docs`.
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [
@@ -83,6 +85,7 @@ setup(
             "torchmetrics",
             "pandas",
             "peft",
+            "pyarrow",
             "onnx",
             "onnxscript",
             "onnxruntime",
