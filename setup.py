@@ -68,6 +68,8 @@ setup(
         "explain": ["captum"],
         # classify --output all.parquet.
         "parquet": ["pyarrow"],
+        # The page and the HTTP API of `lung-srad serve`.
+        "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart"],
         # The documentation, by `make docs`.
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [
@@ -90,6 +92,12 @@ setup(
             "onnxscript",
             "onnxruntime",
             "transformers>=5.24,<6",
+            "gradio>=6,<7",
+            "fastapi>=0.115",
+            "fastapi-offline",
+            "uvicorn",
+            "python-multipart",
+            "httpx",
             # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],

@@ -1,0 +1,84 @@
+"""``lung-srad serve``: a page and an HTTP API on this machine."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from lung_srad_plugin.cli.options import TrustCode
+
+
+def serve(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            envvar="LUNG_SRAD_MODEL",
+            help="A model folder, a hub id owner/name, or starter: the model that comes with lung-srad, which is used "
+            "where none is named.",
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. 127.0.0.1 is reached from this machine alone, 0.0.0.0 from all.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 7860,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    megabytes: Annotated[float, typer.Option(help="Size of an upload, at most, in 1e6 bytes.")] = 50.0,
+    seconds: Annotated[float, typer.Option(help="Length of a recording, at most.")] = 600.0,
+    at_work: Annotated[int, typer.Option(min=1, help="Recordings that are classified at once.")] = 1,
+    waiting: Annotated[int, typer.Option(min=0, help="Recordings that wait while others are at work, at most.")] = 16,
+    work_seconds: Annotated[float, typer.Option(help="Time for classifying one recording, at most.")] = 120.0,
+    rate: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Uploads a minute of one client, at most; 0 for no limit. If left out, 60, and no limit where only "
+            "this machine reaches the service.",
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(help="Address of a proxy in front, whose X-Forwarded-For names the client; '*' for any."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
+    trust_code: TrustCode = False,
+):
+    """Classify recordings in the browser and over HTTP; they stay on this machine.
+
+    Needs the extra serve: pip install "lung-srad[serve]". /docs describes the HTTP API.
+
+    Examples: lung-srad serve --open; lung-srad serve results/export --port 8000; then, from another terminal,
+    curl -F file=@breath.wav http://127.0.0.1:8000/api/classify
+    """
+    try:
+        from lung_srad_plugin.serving.limits import SHARED_RATE, ServingLimits
+        from lung_srad_plugin.serving.server import is_local, run_server
+        from lung_srad_plugin.serving.service import ClassificationService
+    except ModuleNotFoundError as error:
+        raise _missing(error) from error
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
+    from lung_srad_plugin.inference.starter_model import describe_starter
+    from lung_srad_plugin.utils.text import printable
+
+    local = is_local(host)
+    chosen_rate = rate if rate is not None else 0 if local else SHARED_RATE
+    limits = ServingLimits(megabytes, seconds, at_work, waiting, work_seconds, rate=chosen_rate)
+    run_opts = None if device is None else {"device": device}
+    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
+    if model is None:
+        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
+    if not local:
+        print(
+            f"warning: whoever reaches {printable(host)}, port {port}, can use this service; there is no password, and "
+            "nothing is encrypted",
+            file=sys.stderr,
+            flush=True,
+        )
+    run_server(ClassificationService(classifier, limits), host, port, open_browser, proxy)
+
+
+def _missing(error):
+    from lung_srad_plugin.errors import LungSRADError
+
+    if (error.name or "").startswith("lung_srad_plugin"):
+        raise error
+    return LungSRADError(f'{error.name} is not installed; lung-srad serve needs: pip install "lung-srad[serve]"')

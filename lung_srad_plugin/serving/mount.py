@@ -1,0 +1,47 @@
+"""The page at the root of the service's application, with the limits of the service."""
+
+import os
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from lung_srad_plugin.serving.service import ClassificationService
+
+# Seconds between two looks for old files of the page, and the age at which they are removed.
+CACHE_SECONDS = (60, 900)
+
+
+def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.PathLike) -> None:
+    """Put the page at ``/``.
+
+    Arguments
+    ---------
+    app : FastAPI
+        Its routes come before those of the page.
+    service : ClassificationService
+    folder : str or Path
+        Private to the service. The page serves the files it keeps there, and no others.
+    """
+    # Gradio reads these while it is imported. Its usual folder is shared by all programs of this machine that use it.
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "page")
+    os.environ["GRADIO_EXAMPLES_CACHE"] = str(Path(folder) / "examples")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    import gradio
+
+    from lung_srad_plugin.serving.page import build_page
+
+    page = build_page(service)
+    page.delete_cache = CACHE_SECONDS
+    page.queue(max_size=service.limits.waiting, default_concurrency_limit=service.limits.at_work)
+    gradio.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        allowed_paths=[],
+        max_file_size=service.limits.bytes,
+        show_error=True,
+        ssr_mode=False,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=[],
+    )
