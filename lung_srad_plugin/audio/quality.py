@@ -174,15 +174,13 @@ class InputChecks:
         begin, level = self._still
         if self._last is None:
             level = float(block[0])
-        for move in moves:
-            self._close_still(begin, self.samples + int(move), level)
-            begin, level = self.samples + int(move), float(block[move])
-        self._still = (begin, level)
+        # Nearly every sample of a sound moves: only the few runs that are long enough are looked at one by one.
+        edges = np.concatenate([[begin], self.samples + moves])
+        for run in np.flatnonzero(np.diff(edges) >= MIN_SECONDS * self.sample_rate):
+            level_of_run = level if run == 0 else float(block[moves[run - 1]])
+            self._stills.append((int(edges[run]), int(edges[run + 1]), level_of_run))
+        self._still = (int(edges[-1]), float(block[moves[-1]]) if len(moves) else level)
         self._last = block[-1]
-
-    def _close_still(self, begin, end, level):
-        if end - begin >= MIN_SECONDS * self.sample_rate:
-            self._stills.append((begin, end, level))
 
     def flaws(self):
         """Return what was found in the whole recording.
