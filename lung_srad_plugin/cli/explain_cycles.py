@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lung_srad_plugin.audio.clips import loud_flac
 from lung_srad_plugin.cli.input_files import find_recordings
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
@@ -234,20 +235,8 @@ def _gallery_item(classifier, part, clip, explained, picture, sound):
         log_odds_of_baseline=explanation.log_odds_of_baseline,
         numbers=numbers,
         picture=picture,
-        sound=_flac(clip.waveform, classifier.sample_rate) if sound else None,
+        sound=loud_flac(clip.waveform.cpu().numpy(), classifier.sample_rate) if sound else None,
     )
-
-
-def _flac(waveform, sample_rate):
-    """Return a clip as the content of a FLAC file, as loud as it can be."""
-    import soundfile
-
-    content = io.BytesIO()
-    samples = waveform.cpu().numpy()
-    soundfile.write(
-        content, 0.9 * samples / max(abs(samples).max(), 1e-6), sample_rate, format="FLAC", subtype="PCM_16"
-    )
-    return content.getvalue()
 
 
 def _write_gallery(classifier, items, names, output, data, total, options):

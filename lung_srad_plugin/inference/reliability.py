@@ -93,7 +93,7 @@ def add_reliability(
     )
     lengths = np.array([segment.end - segment.start for segment in segments])
     mean = lengths @ probabilities / lengths.sum()
-    return found, _mark(summary, float(mean.max()), None if scores is None else _reached(scores, lengths), below)
+    return found, _mark(summary, float(mean.max()), None if scores is None else reached_score(scores, lengths), below)
 
 
 def _mark(segment: Segment, confidence: float, score: float | None, below: float) -> Segment:
@@ -106,8 +106,19 @@ def _mark(segment: Segment, confidence: float, score: float | None, below: float
     )
 
 
-def _reached(scores: np.ndarray, lengths: np.ndarray) -> float:
-    """Return the highest score that segments of at least half of the length reach."""
+def reached_score(scores: np.ndarray, lengths: np.ndarray) -> float:
+    """Return the highest score that segments of at least half of the length reach.
+
+    Arguments
+    ---------
+    scores, lengths : numpy.ndarray
+        (S,)
+
+    Example
+    -------
+    >>> reached_score(np.array([3.0, 0.2, 2.0]), np.array([1.0, 2.0, 1.0]))
+    2.0
+    """
     falling = np.argsort(-scores, kind="stable")
     covered = np.cumsum(lengths[falling])
     # Lengths are sums of decimals: half of them may be missed by rounding alone.

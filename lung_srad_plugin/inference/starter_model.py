@@ -55,13 +55,15 @@ def model_path(name: str | os.PathLike) -> Path:
     return starter_folder()
 
 
-def describe_starter(config: ModelConfig) -> str:
+def describe_starter(config: ModelConfig, cure: str = "--model names another") -> str:
     """Return one line on the model that is used where none is named: its training data and its purpose.
 
     Arguments
     ---------
     config : ModelConfig
         Of the model that comes with the package.
+    cure : str
+        How to name another one in the command.
 
     Example
     -------
@@ -75,5 +77,5 @@ def describe_starter(config: ModelConfig) -> str:
     data = " and ".join(sets) or "recordings that its folder does not name"
     return (
         f"no model was named: this is {config.model}, which comes with lung-srad, trained on {data}; research use "
-        "only, not a medical device. --model names another"
+        f"only, not a medical device. {cure}"
     )
