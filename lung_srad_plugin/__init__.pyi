@@ -18,6 +18,10 @@ from .analysis.scan_mixing import scan_mixing as scan_mixing
 from .analysis.spectral import spectral_response as spectral_response
 from .analysis.spectral import spectral_response_2d as spectral_response_2d
 from .analysis.spectral import unscaled_response as unscaled_response
+from .annotations.event import AnnotatedEvent as AnnotatedEvent
+from .annotations.files import read_annotations as read_annotations
+from .annotations.files import write_annotations as write_annotations
+from .annotations.prepare import prepare_own as prepare_own
 from .audio.cycles import read_cycle as read_cycle
 from .audio.cycles import shape_cycle as shape_cycle
 from .audio.fbank import KaldiFbank as KaldiFbank

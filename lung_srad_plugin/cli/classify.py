@@ -24,7 +24,11 @@ def classify(
         ),
     ] = None,
     annotations: Annotated[
-        bool, typer.Option("--annotations", help="Classify the cycles of the ICBHI annotation beside each file (.txt).")
+        bool,
+        typer.Option(
+            "--annotations",
+            help="Classify the cycles of the annotation beside each file: ICBHI, Audacity, Raven, TextGrid, SPRSound.",
+        ),
     ] = False,
     format: Annotated[str, choice(list(ENDINGS), "json is one line for each file.")] = "table",
     output: Annotated[

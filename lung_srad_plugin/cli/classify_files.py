@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lung_srad_plugin.annotations.files import find_annotation
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
 from lung_srad_plugin.cli.reliability_notes import ReliabilityNotes
-from lung_srad_plugin.cli.result_output import picture_path, print_result, result_path, write_picture, write_result
+from lung_srad_plugin.cli.result_output import (
+    ONE_RECORDING,
+    picture_path,
+    print_result,
+    result_path,
+    write_picture,
+    write_result,
+)
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
@@ -90,9 +98,9 @@ def classify_files(
         raise LungSRADError("--explain puts a map into the picture of each recording; add --plot FOLDER")
     recordings = find_recordings(patterns)
     names = result_names(recordings)
-    if format == "audacity" and output is None and len(recordings) > 1:
+    if format in ONE_RECORDING and output is None and len(recordings) > 1:
         raise LungSRADError(
-            f"an Audacity label track belongs to one recording, and these are {len(recordings)}; add --output FOLDER"
+            f"annotations ({format}) belong to one recording, and these are {len(recordings)}; add --output FOLDER"
         )
     results = [None if output is None else result_path(output, name, format) for name in names]
     pictures = [None if plot is None else picture_path(plot, name) for name in names]
@@ -156,7 +164,7 @@ def classify_files(
 def _classify(classifier, recording, options, progress):
     return classifier.classify_file(
         recording,
-        recording.with_suffix(".txt") if options.annotations else None,
+        find_annotation(recording) if options.annotations else None,
         options.hop,
         options.batch_size,
         progress=progress,
@@ -172,7 +180,7 @@ def _explain(classifier, recording, options):
         return None
     from lung_srad_plugin.analysis.recording_map import explain_recording
 
-    cycles = recording.with_suffix(".txt") if options.annotations else None
+    cycles = find_annotation(recording) if options.annotations else None
     return explain_recording(classifier, recording, cycles, options.window, options.hop, options.explain)
 
 

@@ -1,10 +1,12 @@
-"""``lung-srad datasets``, and the commands that prepare SPRSound, KAUH and HF_Lung."""
+"""``lung-srad datasets``, and the commands that prepare SPRSound, KAUH, HF_Lung and one's own recordings."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lung_srad_plugin.annotations.prepare import PATIENTS
+from lung_srad_plugin.annotations.prepare import SPLITS as OWN_SPLITS
 from lung_srad_plugin.cli.options import choice
 from lung_srad_plugin.cli.prepare import TRUE, Strict, refuse_foreign_manifests
 from lung_srad_plugin.datasets.kauh.prepare import MIXED_CHOICES, SPLITS
@@ -109,3 +111,39 @@ def prepare_hf_lung(
 
     refuse_foreign_manifests(save_folder)
     prepare(data_folder, save_folder, valid_fraction=valid_fraction, seed=seed, strict=strict == TRUE)
+
+
+def prepare_own(
+    data_folder: Annotated[Path, typer.Argument(help="Recordings, each with an annotation of its name beside it.")],
+    save_folder: Annotated[Path, typer.Argument(help="Where to write all.csv, the parts and summary.json.")],
+    patients: Annotated[
+        str,
+        choice(PATIENTS, "Whose a recording is: its name before the first underscore, its folder, or nobody else's."),
+    ],
+    labels_map: Annotated[
+        Path | None, typer.Option(help="JSON: labels to normal, crackle, wheeze or both; null for what to leave out.")
+    ] = None,
+    split: Annotated[
+        str, choice(OWN_SPLITS, "patients: also train.csv, valid.csv and test.csv, divided by patient.")
+    ] = OWN_SPLITS[0],
+    valid_fraction: Annotated[float, typer.Option(help="Share of the patients, for --split patients.")] = 0.2,
+    test_fraction: Annotated[float, typer.Option(help="Share of the patients, for --split patients.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which patients are drawn.")] = 1986,
+    strict: Strict = TRUE,
+):
+    """Write manifests of annotated recordings: annotations of ICBHI, Audacity, Raven, Praat and SPRSound."""
+    from lung_srad_plugin.annotations.prepare import prepare_own as prepare
+    from lung_srad_plugin.evaluation.manifest_table import read_labels_map
+
+    refuse_foreign_manifests(save_folder, "all.csv")
+    prepare(
+        data_folder,
+        save_folder,
+        patients,
+        labels_map=None if labels_map is None else read_labels_map(labels_map),
+        split=split,
+        valid_fraction=valid_fraction,
+        test_fraction=test_fraction,
+        seed=seed,
+        strict=strict == TRUE,
+    )

@@ -4,15 +4,8 @@ import glob
 import os
 from pathlib import Path
 
-import soundfile
-
+from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
 from lung_srad_plugin.errors import LungSRADError
-
-# soundfile names MP3's container, not what its files end in; the others are formats that libsndfile reads. A .raw file
-# does not say its rate.
-SUFFIXES = frozenset({f".{name.lower()}" for name in soundfile.available_formats()} | {".aif", ".oga", ".opus"}) - {
-    ".raw"
-}
 
 
 def find_recordings(patterns):
@@ -47,7 +40,7 @@ def find_recordings(patterns):
     for pattern in patterns:
         path = Path(pattern)
         if os.path.isdir(path):  # noqa: PTH112 - a Path raises for a name that is too long
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_ENDINGS and file.is_file())
         elif os.path.lexists(path) or not glob.has_magic(pattern):
             inside = [path]
         else:

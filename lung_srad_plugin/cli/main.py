@@ -13,7 +13,7 @@ import typer
 
 from lung_srad_plugin.cli.check_timeline import check_timeline
 from lung_srad_plugin.cli.classify import classify
-from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kauh, prepare_sprsound
+from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kauh, prepare_own, prepare_sprsound
 from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.explain import explain
@@ -65,6 +65,7 @@ app.command()(datasets)
 app.command()(prepare_sprsound)
 app.command()(prepare_kauh)
 app.command()(prepare_hf_lung)
+app.command()(prepare_own)
 app.command()(synthesize)
 app.command()(validate)
 app.command()(join_manifests)

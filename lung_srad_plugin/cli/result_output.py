@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.cli.reliability_notes import describe_segment
 from lung_srad_plugin.utils.files import RESULT_MARK, write_together
 from lung_srad_plugin.utils.text import rich_text
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
     from lung_srad_plugin.reporting.map_figure import RecordingMap
 
 # Formats, and what their files end in after RESULT_MARK: "a.txt" alone would be the annotation of "a.wav".
-ENDINGS = {"table": ".txt", "json": ".json", "csv": ".csv", "audacity": ".txt"}
+ENDINGS = {
+    "table": ".txt",
+    "json": ".json",
+    "csv": ".csv",
+    "audacity": ".txt",
+    "raven": ".txt",
+    "textgrid": ".TextGrid",
+}
+ONE_RECORDING = ("audacity", "raven", "textgrid")  # formats whose file cannot say which recording it is of
 FILE_WIDTH = 100  # characters of a table that is not printed on a terminal
 CLOSE_HOP = 2.0  # seconds: where windows lie closer, a row for each stretch would make the table long
 # Printed where a reader would wonder.
@@ -47,7 +56,7 @@ def print_result(result: Classification, format: str, file: TextIO, first: bool 
         print_table(result, file)
     else:
         texts = {"json": _json_line, "csv": lambda result: result.to_csv(header=first), "audacity": _audacity}
-        file.write(texts[format](result))
+        file.write(texts[format](result) if format in texts else _annotation(result, format))
     file.flush()
 
 
@@ -131,6 +140,10 @@ def _json_line(result):
 
 def _audacity(result):
     return result.to_audacity()
+
+
+def _annotation(result, format):
+    return format_annotations(result.to_annotations(), format, result.duration)
 
 
 def _table_segments(result):

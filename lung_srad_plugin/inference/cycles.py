@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
+from lung_srad_plugin.annotations.files import read_annotations
 from lung_srad_plugin.audio.bounds import check_bounds
 from lung_srad_plugin.audio.quality import MIN_SECONDS
-from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
 from lung_srad_plugin.errors import LungSRADError
 
 
@@ -16,7 +15,8 @@ def read_cycles(cycles):
     Arguments
     ---------
     cycles : str, Path or iterable of (float, float)
-        An ICBHI annotation, whose findings are not looked at, or the times themselves in seconds.
+        An annotation in any format of ``read_annotations``, whose labels are not looked at, or the times themselves in
+        seconds.
 
     Returns
     -------
@@ -33,13 +33,10 @@ def read_cycles(cycles):
     [(0.0, 2.0), (2.0, 4.5)]
     """
     if isinstance(cycles, (str, os.PathLike)):
-        path = Path(cycles)
-        if not path.is_file():
-            raise LungSRADError(f"{path}: no such annotation; expected lines of 'start stop crackle wheeze'")
-        try:
-            return [(cycle.start, cycle.stop) for cycle in read_annotation(path)]
-        except UnicodeDecodeError:
-            raise LungSRADError(f"{path}: not a text file; expected lines of 'start stop crackle wheeze'") from None
+        times = sorted((event.start_s, event.end_s) for event in read_annotations(cycles))
+        if not times:
+            raise LungSRADError(f"{cycles}: no cycles; expected at least one annotated event")
+        return times
     if not isinstance(cycles, Iterable):
         raise LungSRADError(f"cycles={cycles!r}; expected an annotation file, pairs (start, end), or None for windows")
     pairs = []

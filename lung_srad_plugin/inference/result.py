@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from lung_srad_plugin.annotations.audacity import format_audacity
+from lung_srad_plugin.annotations.event import AnnotatedEvent
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES, abnormal_probability
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
@@ -304,12 +306,20 @@ class Classification:
 
         Neighbouring segments of one class become one label, with their mean probability of that class.
         """
-        lines = []
+        return format_audacity(self.to_annotations(), decimals=3)
+
+    def to_annotations(self) -> list[AnnotatedEvent]:
+        """Return the segments as events for ``write_annotations``: the class with its mean probability as label.
+
+        Neighbouring segments of one class become one event.
+        """
+        events = []
         for run in _runs(self.segments):
             length = sum(segment.end - segment.start for segment in run)
             mass = sum((segment.end - segment.start) * segment.probabilities[segment.label] for segment in run)
-            lines.append(f"{run[0].start:.3f}\t{run[-1].end:.3f}\t{printable(run[0].label)} {mass / length:.2f}\n")
-        return "".join(lines)
+            label = f"{printable(run[0].label)} {mass / length:.2f}".strip()
+            events.append(AnnotatedEvent(run[0].start, run[-1].end, label))
+        return events
 
 
 def summarize(segments, labels):

@@ -49,7 +49,7 @@ def write(path, seed=0):
 # ---- nothing is overwritten ----
 
 
-@pytest.mark.parametrize("format", ["table", "json", "csv", "audacity"])
+@pytest.mark.parametrize("format", ["table", "json", "csv", "audacity", "raven", "textgrid"])
 def test_results_beside_the_recordings_leave_the_annotations_alone(run, data, model_folder, format):
     before = (data / f"{NAME}.txt").read_bytes()
     arguments = ["classify", data, "-m", model_folder, "--annotations", "--format", format, "--output", data]
@@ -103,7 +103,7 @@ def test_other_commands_overwrite_nothing_either(run, run_folder, tmp_path, comm
 def test_results_beside_the_recordings_are_no_annotations(run, model_folder, tmp_path):
     assert run("synthesize", tmp_path / "data", "--patients", "6", "--recordings", "1")[0] == 0
     sounds = tmp_path / "data" / "ICBHI_final_database"
-    for format in ("audacity", "table", "csv"):
+    for format in ("audacity", "table", "csv", "raven", "textgrid"):
         output = ["--format", format, "--output", sounds, "--annotations"]
         assert run("classify", next(sounds.glob("*.wav")), "-m", model_folder, *output)[0] == 0
         (sounds / ".lung-srad-files").rename(tmp_path / format)  # as if another folder's
