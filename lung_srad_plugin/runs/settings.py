@@ -224,6 +224,9 @@ class Settings(BaseModel):
     lr: Annotated[float, _finite(0, above=True, description="a number above 0")]
     weight_decay: Annotated[float, _finite(0, description="a number from 0")]
     keep_previous: Annotated[float, _finite(0, 1, below=True, description="a number from 0 to below 1")]
+    ema_decay: Annotated[
+        float | None, _finite(0, 1, above=True, below=True, description="a number between 0 and 1, or null")
+    ] = None
     warmup_epochs: Annotated[int, Field(ge=0, description="a whole number from 0")]
     schedule: Built
     optimizer: Annotated[str, _one_of(OPTIMIZERS)] = "Adam"

@@ -16,6 +16,7 @@ from lung_srad_plugin.nn.distillation import distillation_loss
 from lung_srad_plugin.nn.patch_mix import AXES, draw_patch_mix
 from lung_srad_plugin.runs.run_folder import COMPLETE, find_checkpoint, is_complete, rank_checkpoints
 from lung_srad_plugin.runs.selection import EpochSelection, metrics_of_part
+from lung_srad_plugin.training.averaged_weights import AveragedWeights
 from lung_srad_plugin.training.distributed import gather_from_processes, true_in_all_processes
 from lung_srad_plugin.training.predictions import Predictions, check_finite
 from lung_srad_plugin.training.sampler import EpochSampler
@@ -30,11 +31,14 @@ class LungSoundBrain(sb.Brain):
     ``mel_augment``. ``hparams`` holds ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis'
     contrastive loss; an axis of weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``,
     ``labels``, ``class_weights`` (C), ``distillation_weight``, ``seed``, ``training_version``, ``select_by``,
-    ``min_sensitivity``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``;
+    ``min_sensitivity``, ``ema_decay``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``;
     those of training may have ``teacher`` (E,), and ``log_share`` (C,), which is added to the outputs in the loss.
 
     Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
     takes the steps that an uninterrupted one takes.
+
+    With an ``ema_decay`` the average of the weights is what is validated. Checkpoints hold it as the model, so that
+    evaluation and export take it, and the weights of the last step, with which training goes on, apart.
 
     Attributes
     ----------
@@ -59,6 +63,7 @@ class LungSoundBrain(sb.Brain):
         self.selection = EpochSelection.of_settings(vars(self.hparams))
         self.state = TrainingState(self.hparams.labels)
         self.checkpointer.add_recoverable("state", self.state)
+        self.averaged = None
         self.draws = None
         self.data_sets = {}
         self.test_set = None
@@ -115,8 +120,11 @@ class LungSoundBrain(sb.Brain):
 
     def _map_size(self, feats):
         """Return (H, W) of the embedding map of these features."""
-        model = getattr(self.modules.model, "module", self.modules.model)
-        return model.encoder.map_size(frames=feats.shape[1], mels=feats.shape[2])
+        return self._model().encoder.map_size(frames=feats.shape[1], mels=feats.shape[2])
+
+    def _model(self):
+        """Return the model without the wrapper of distributed training."""
+        return getattr(self.modules.model, "module", self.modules.model)
 
     def check_loss_isfinite(self, loss):
         """Stop at the first loss that is not finite, in all processes alike; SpeechBrain tolerates some an epoch."""
@@ -147,11 +155,23 @@ class LungSoundBrain(sb.Brain):
         key = np.random.SeedSequence([self.hparams.seed, self.epoch, self.step, rank])
         torch.manual_seed(int(key.generate_state(1, np.uint64)[0]))
 
+    def on_fit_batch_end(self, batch, outputs, loss, should_step):
+        """Take the weights of this step into their average."""
+        if should_step and self.averaged is not None:
+            self.averaged.update_parameters(self._model())
+
+    def _exchange_averaged(self):
+        """Put the averaged weights into the model, or the trained ones back."""
+        if self.averaged is not None:
+            self.averaged.exchange(self._model())
+
     # ---- one epoch ----
 
     def on_stage_start(self, stage, epoch=None):
-        """Start counting, and set the learning rate of this epoch from the schedule, also after a resume."""
+        """Start counting; set this epoch's learning rate, also after a resume; validate the averaged weights."""
         self._batches = []
+        if stage is sb.Stage.VALID:
+            self._exchange_averaged()
         if stage is sb.Stage.TRAIN:
             self.epoch = epoch
             self.lr = self.hparams.schedule(epoch)
@@ -196,6 +216,7 @@ class LungSoundBrain(sb.Brain):
             num_to_keep=1,
             importance_keys=[rank_checkpoints(rule, self.selection) for rule in rules],
         )
+        self._exchange_averaged()
 
     def _gather(self, stage):
         """Join the batches of all processes, in the order of the IDs; ``stage`` names them in an error."""
@@ -225,16 +246,22 @@ class LungSoundBrain(sb.Brain):
         """Save within an epoch, as ``--ckpt_interval_steps`` asks, once the weights are known to be finite."""
         self._check_weights()
         self.state.collect()
+        self._exchange_averaged()
         super()._save_intra_epoch_ckpt()
+        self._exchange_averaged()
 
     def on_fit_start(self):
         """Add what a resumed run needs, then resume from the newest complete checkpoint if there is one."""
         self._compile()
         self._wrap_distributed()
         self.init_optimizers()
+        if self.hparams.ema_decay is not None:
+            self.averaged = AveragedWeights(self._model(), self.hparams.ema_decay)
+            self.checkpointer.add_recoverable("trained_weights", self.averaged)
         # Saved last: where its file is, the others are complete. A run may be killed while it saves.
         self.checkpointer.add_recoverable(COMPLETE, CompletionMark())
-        self.checkpointer.recover_if_possible(ckpt_predicate=is_complete)
+        if self.checkpointer.recover_if_possible(ckpt_predicate=is_complete) is not None:
+            self._exchange_averaged()
         if self._optimizer_step_limit_exceeded:
             # SpeechBrain would take one more epoch, without a step, each time that the command is given again.
             self.hparams.epoch_counter.current = self.hparams.epoch_counter.limit
