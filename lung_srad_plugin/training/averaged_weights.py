@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights over training steps, validated and exported instead of the last step's."""
+"""An exponential moving average of the weights over steps, validated and exported instead of the last step's."""
 
 import itertools
 

@@ -31,8 +31,8 @@ class LungSoundBrain(sb.Brain):
     ``mel_augment``. ``hparams`` holds ``alpha_time``, ``alpha_frequency`` and ``alpha_patch`` (the weight of each axis'
     contrastive loss; an axis of weight 0 is not mixed), ``mix_beta``, ``contrastive_loss``, ``one_pass``, ``schedule``,
     ``labels``, ``class_weights`` (C), ``distillation_weight``, ``seed``, ``training_version``, ``select_by``,
-    ``min_sensitivity``, ``ema_decay``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats`` and ``target``;
-    those of training may have ``teacher`` (E,), and ``log_share`` (C,), which is added to the outputs in the loss.
+    ``min_sensitivity``, ``ema_decay``, ``train_logger`` and ``report_test_selected``. Batches have ``id``, ``feats``
+    and ``target``; those of training may have ``teacher`` (E,), and ``log_share`` (C,), which the loss adds.
 
     Every step draws its randomness from (seed, epoch, step, rank) alone. A run that was killed and resumed therefore
     takes the steps that an uninterrupted one takes.
