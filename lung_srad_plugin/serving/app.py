@@ -1,6 +1,5 @@
 """The application of the service: the HTTP API with its documentation, the page, and answers to mistakes."""
 
-import logging
 import os
 from collections.abc import Sequence
 
@@ -20,8 +19,6 @@ from lung_srad_plugin.serving.mount import mount_page
 from lung_srad_plugin.serving.rate import RateLimit
 from lung_srad_plugin.serving.service import ClassificationService
 from lung_srad_plugin.version import __version__
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -55,7 +52,8 @@ def create_app(
 
 
 async def _mistake(request: Request, error: Exception) -> Response:
-    return refuse(LungSRADError(str(error)) if not isinstance(error, LungSRADError) else error)
+    assert isinstance(error, LungSRADError)
+    return refuse(error)
 
 
 async def _wrong_parameters(request: Request, error: Exception) -> Response:
@@ -70,5 +68,4 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logger.error("%s %s: unexpected error", request.method, request.url.path, exc_info=error)
     return problem(500, "unexpected", "unexpected error; the server's log says more. Please report it")

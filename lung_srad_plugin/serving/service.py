@@ -74,6 +74,7 @@ class ClassificationService:
         )
         self._lock = threading.Lock()
         self._places = self._at_work = 0
+        self._closed = threading.Event()
 
     @property
     def at_work(self) -> int:
@@ -126,8 +127,8 @@ class ClassificationService:
             deadline = time.monotonic() + self.limits.work_seconds
 
             def check(*_: object) -> None:
-                if stopped.is_set():
-                    raise Stopped("the classification was stopped")
+                if stopped.is_set() or self._closed.is_set():
+                    raise Stopped("the classification was stopped; the service may be ending")
                 if time.monotonic() > deadline:
                     raise OutOfTime(
                         f"the classification took longer than {self.limits.work_seconds:g} s, the limit of this "
@@ -224,7 +225,8 @@ class ClassificationService:
         self.run(lambda: self.submit(lambda _: self.classifier.classify_file(noise, sample_rate=rate)))
 
     def close(self) -> None:
-        """End the workers; what waits is dropped."""
+        """End the workers: what waits is dropped, and what is at work ends after its batch."""
+        self._closed.set()
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager

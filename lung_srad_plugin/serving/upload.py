@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from pathlib import Path
 import anyio
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from lung_srad_plugin.serving.limits import MEGABYTE, ServingLimits
 from lung_srad_plugin.serving.recording_limits import check_size
-from lung_srad_plugin.serving.refusals import NoRecording, NoUpload, TooLarge, UploadTooSlow
+from lung_srad_plugin.serving.refusals import NoRecording, NoUpload, Refusal, Stopped, TooLarge, UploadTooSlow
 
 FIELD = "file"
 MAX_NAME = 200  # characters
@@ -43,8 +43,12 @@ class Upload:
     name: str
 
 
-class _FormTooLarge(MultiPartException):
-    """More bytes than a form may have; the parser closes its files when it sees one of its own exceptions."""
+class _Ended(MultiPartException):
+    """A refusal while the form is read: the parser closes its files when it sees one of its own exceptions."""
+
+    def __init__(self, refusal: Refusal):
+        super().__init__(str(refusal))
+        self.refusal = refusal
 
 
 @asynccontextmanager
@@ -70,13 +74,7 @@ async def receive_upload(request: Request, limits: ServingLimits, folder: str | 
         Where the request is no form with one file, or exceeds a limit.
     """
     _check_headers(request, limits)
-    try:
-        with anyio.fail_after(limits.upload_seconds):
-            form = await _read_form(request, limits)
-    except TimeoutError:
-        raise UploadTooSlow(
-            f"the upload did not arrive within {limits.upload_seconds:g} s; send a smaller file, or try again"
-        ) from None
+    form = await _read_form(request, limits)
     with tempfile.TemporaryDirectory(dir=folder) as own:
         try:
             part = _only_file(form)
@@ -115,24 +113,40 @@ def _check_headers(request: Request, limits: ServingLimits) -> None:
 
 
 async def _read_form(request: Request, limits: ServingLimits) -> FormData:
+    chunks = _chunks(request, limits)
     try:
-        return await MultiPartParser(
-            request.headers, _counted(request, limits.bytes + OVERHEAD), max_files=1, max_fields=1, max_part_size=1000
-        ).parse()
-    except _FormTooLarge:
-        raise _too_large(limits) from None
+        return await MultiPartParser(request.headers, chunks, max_files=1, max_fields=1, max_part_size=1000).parse()
+    except _Ended as end:
+        raise end.refusal from None
     except MultiPartException as error:
         raise NoRecording(
             f"the form cannot be read ({error.message}); expected one file, in the field {FIELD!r}"
         ) from None
+    finally:
+        await chunks.aclose()
 
 
-async def _counted(request: Request, most: int):
-    total = 0
-    async for chunk in request.stream():
+async def _chunks(request: Request, limits: ServingLimits) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it arrives, up to the limits."""
+    deadline, total = anyio.current_time() + limits.upload_seconds, 0
+    stream = request.stream()
+    while True:
+        try:
+            with anyio.fail_after(max(0.0, deadline - anyio.current_time())):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise _Ended(
+                UploadTooSlow(
+                    f"the upload did not arrive within {limits.upload_seconds:g} s; send a smaller file, or try again"
+                )
+            ) from None
+        except ClientDisconnect:
+            raise _Ended(Stopped("the client has gone")) from None
         total += len(chunk)
-        if total > most:
-            raise _FormTooLarge("too large")
+        if total > limits.bytes + OVERHEAD:
+            raise _Ended(_too_large(limits))
         yield chunk
 
 
