@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,9 +14,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.serving.answers import problem, refuse
 from lung_srad_plugin.serving.api import make_router
+from lung_srad_plugin.serving.cleaning import KEPT_UPLOADS
 from lung_srad_plugin.serving.description import PURPOSE
 from lung_srad_plugin.serving.guard import RequestGuard
-from lung_srad_plugin.serving.mount import mount_page
+from lung_srad_plugin.serving.mount import PAGE_FOLDER, mount_page
 from lung_srad_plugin.serving.rate import RateLimit
 from lung_srad_plugin.serving.service import ClassificationService
 from lung_srad_plugin.version import __version__
@@ -36,18 +38,25 @@ def create_app(
     page : bool
         Whether the page is at ``/``, too.
     """
-    app = FastAPIOffline(title="Lung-SRAD", version=__version__, description=PURPOSE, redoc_url=None, docs_url="/docs")
+    files, total = Path(folder) / PAGE_FOLDER, KEPT_UPLOADS * service.limits.bytes
+    app = FastAPIOffline(
+        title="Lung-SRAD",
+        version=__version__,
+        description=PURPOSE,
+        redoc_url=None,
+        lifespan=lambda _: keep_clean(files, total),
+    )
     app.include_router(make_router(service, folder))
     app.add_exception_handler(LungSRADError, _mistake)
     app.add_exception_handler(RequestValidationError, _wrong_parameters)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
+    if page:
+        mount_page(app, service, folder)
     # No origin is allowed; without this, the page's part would allow every one.
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(RequestGuard, rate=RateLimit(service.limits.rate))
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    if page:
-        mount_page(app, service, folder)
     return app
 
 

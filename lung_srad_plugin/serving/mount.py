@@ -5,10 +5,10 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
+from lung_srad_plugin.serving.page_files import PageFileGuard
 from lung_srad_plugin.serving.service import ClassificationService
 
-# Seconds between two looks for old files of the page, and the age at which they are removed.
-CACHE_SECONDS = (60, 900)
+PAGE_FOLDER = "page"  # within the private folder of the service
 
 
 def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.PathLike) -> None:
@@ -23,7 +23,8 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
         Private to the service. The page serves the files it keeps there, and no others.
     """
     # Gradio reads these while it is imported. Its usual folder is shared by all programs of this machine that use it.
-    os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "page")
+    files = Path(folder) / PAGE_FOLDER
+    os.environ["GRADIO_TEMP_DIR"] = str(files)
     os.environ["GRADIO_EXAMPLES_CACHE"] = str(Path(folder) / "examples")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
@@ -31,7 +32,6 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
     from lung_srad_plugin.serving.page import build_page
 
     page = build_page(service)
-    page.delete_cache = CACHE_SECONDS
     page.queue(max_size=service.limits.waiting, default_concurrency_limit=service.limits.at_work)
     gradio.mount_gradio_app(
         app,
@@ -45,3 +45,6 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
         run_history=False,
         footer_links=[],
     )
+    # Else Gradio does not check which files its events name: see page_files.
+    page.has_launched = True
+    app.add_middleware(PageFileGuard, folder=files)

@@ -139,7 +139,10 @@ class ClassificationService:
                 check()
                 return work(check)
 
-        return Job(self._workers.submit(timed), stopped)
+        try:
+            return Job(self._workers.submit(timed), stopped)
+        except RuntimeError:  # of workers that have ended
+            raise Stopped("the service ends") from None
 
     def submit_recording(
         self,

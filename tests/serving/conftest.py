@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("fastapi_offline", reason="needs the extra serve")
 pytest.importorskip("gradio", reason="needs the extra serve")
 
+from live_service import LiveService
 from starlette.testclient import TestClient
 
 from lung_srad_plugin.serving.app import create_app
@@ -34,3 +35,10 @@ def serve(classifier, tmp_path):
 def client(serve):
     """A client of a service with the usual limits."""
     return serve()
+
+
+@pytest.fixture(scope="module")
+def live(classifier, tmp_path_factory):
+    """A running service with uploads of at most 0.5 MB."""
+    with LiveService(classifier, tmp_path_factory.mktemp("live"), megabytes=0.5).running() as service:
+        yield service
