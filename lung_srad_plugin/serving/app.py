@@ -14,7 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.serving.answers import problem, refuse
 from lung_srad_plugin.serving.api import make_router
-from lung_srad_plugin.serving.cleaning import KEPT_UPLOADS
+from lung_srad_plugin.serving.cleaning import KEPT_UPLOADS, keep_clean
 from lung_srad_plugin.serving.description import PURPOSE
 from lung_srad_plugin.serving.guard import RequestGuard
 from lung_srad_plugin.serving.mount import PAGE_FOLDER, mount_page
