@@ -102,6 +102,7 @@ setup(
             "uvicorn",
             "python-multipart",
             "httpx",
+            "selenium",
             # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],

@@ -28,3 +28,39 @@ def screenshot(page, folder, width, height):
     picture = matplotlib.image.imread(shot)[..., :3]
     assert picture.shape[:2] == (height, width)
     return picture
+
+
+@pytest.fixture
+def browse(tmp_path):
+    """Open a page in Chromium and return selenium's driver; ``dark`` and the size are as on a device."""
+    driver_path = shutil.which("chromedriver")
+    if CHROMIUM is None or driver_path is None:
+        pytest.skip("needs Chromium and its driver on the PATH (Debian: apt-get install chromium chromium-driver)")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the extra test")
+    opened = []
+
+    def open_page(address, width=1200, height=850, dark=False):
+        options = webdriver.ChromeOptions()
+        options.binary_location = CHROMIUM
+        for flag in (
+            *("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "no-first-run"),
+            *("disable-background-networking", "autoplay-policy=no-user-gesture-required", "mute-audio"),
+            *(
+                "hide-scrollbars",
+                f"window-size={width},{height}",
+                f"user-data-dir={tmp_path / f'profile{len(opened)}'}",
+            ),
+        ):
+            options.add_argument(f"--{flag}")
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+        opened.append(driver)
+        media = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        driver.get(address)
+        return driver
+
+    yield open_page
+    for driver in opened:
+        driver.quit()

@@ -20,6 +20,7 @@ from lung_srad_plugin.cli.explain import explain
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
 from lung_srad_plugin.cli.retention import retention
+from lung_srad_plugin.cli.review import review
 from lung_srad_plugin.cli.segments import segments
 from lung_srad_plugin.cli.serve import serve
 from lung_srad_plugin.cli.spectrum import spectrum
@@ -82,6 +83,7 @@ app.command()(info)
 app.command()(classify)
 app.command()(serve)
 app.command()(segments)
+app.command()(review)
 
 
 def main(arguments: Sequence[str] | None = None, application: typer.Typer = app) -> None:

@@ -113,6 +113,28 @@ def _draw_waveform(axes, stream, low, high):
     axes.tick_params(bottom=False)
 
 
+def spectrogram_pixels(stream):
+    """Return the spectrogram of a recording without its axes.
+
+    Arguments
+    ---------
+    stream : RecordingStream
+        At ``RATE``.
+
+    Returns
+    -------
+    energies : numpy.ndarray
+        (bins, columns), ln energies from low frequencies up.
+    bottom, top : float
+        Edges on the mel scale.
+    limits : (float, float)
+        Energies that get the first and the last colour.
+    """
+    _, _, mels = _summarize(stream)
+    shown, bottom, top, limits = _shown_band(stream, mels)
+    return shown.T, bottom, top, limits
+
+
 def _draw_spectrogram(axes, stream, mels):
     shown, bottom, top, limits = _shown_band(stream, mels)
     axes.imshow(

@@ -14,7 +14,6 @@ import soundfile
 from lung_srad_plugin import LungSRADError, write_manifest
 from lung_srad_plugin.audio.clips import FORMATS, cut_clip
 from lung_srad_plugin.audio.source import audio_source
-from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.cli import segments as segments_cli
 from lung_srad_plugin.inference.result import make_segment
 from lung_srad_plugin.review.candidates import Candidate, merge_segments
@@ -23,20 +22,6 @@ from lung_srad_plugin.review.selection import ORDERS, SegmentSelection, select_c
 from lung_srad_plugin.review.stored_results import read_results
 
 LABELS = ("normal", "crackle", "wheeze", "both")
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err
-        return ended.value.code or 0, output.out, output.err
-
-    return call
 
 
 @pytest.fixture
