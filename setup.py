@@ -65,7 +65,7 @@ setup(
         # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
         "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Praat TextGrids, and recordings that libsndfile does not read.
-        "formats": ["praatio>=6,<7"],
+        "formats": ["av>=14", "praatio>=6,<7"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
         "explain": ["captum"],
         # classify --output all.parquet.
@@ -86,6 +86,7 @@ setup(
             "import-linter",
             "mypy",
             "captum",
+            "av>=14",
             "praatio>=6,<7",
             "crowsetta>=5,<6",
             "torchmetrics",

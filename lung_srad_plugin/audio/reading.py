@@ -19,7 +19,7 @@ def load_recording(path: str | Path | AudioSource, sample_rate: int = 16000) -> 
     Arguments
     ---------
     path : str, Path or AudioSource
-        An audio file that libsndfile reads, or an ``AudioSource``. Several channels are averaged.
+        An audio file that libsndfile or PyAV reads, or an ``AudioSource``. Several channels are averaged.
     sample_rate : int
         Sample rate of the result in Hz. Other rates are resampled by ``torchaudio.transforms.Resample``.
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
+from lung_srad_plugin.audio.av_recording import AVRecording
 from lung_srad_plugin.errors import LungSRADError
 
 UNNAMED = "recording"
@@ -38,8 +39,8 @@ class AudioSource:
         """Return the undecoded file, opened for reading."""
         return io.BytesIO(self.content or b"") if self.path is None else self.path.open("rb")
 
-    def open_audio(self) -> soundfile.SoundFile:
-        """Return the recording, opened for decoding.
+    def open_audio(self) -> soundfile.SoundFile | AVRecording:
+        """Return the recording, opened for decoding: by libsndfile, or by PyAV what libsndfile does not read.
 
         Raises
         ------
@@ -52,9 +53,7 @@ class AudioSource:
             return soundfile.SoundFile(self._handle())
         except (soundfile.SoundFileError, OSError) as error:
             reason = getattr(error, "error_string", None) or error  # without the path as bytes
-            raise LungSRADError(
-                f"{self.name}: cannot be read as audio ({reason}); expected WAV or another format that libsndfile reads"
-            ) from error
+        return AVRecording(self, str(reason).strip().rstrip("."))
 
     def _check_file(self):
         try:

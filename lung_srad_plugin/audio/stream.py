@@ -8,6 +8,7 @@ import math
 import soundfile
 import torch
 
+from lung_srad_plugin.audio.av_recording import AVRecording
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
 from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
@@ -25,7 +26,7 @@ class RecordingStream:
     Arguments
     ---------
     recording : str, Path or AudioSource
-        An audio file that libsndfile reads, or what else ``audio_source`` takes. Several channels are averaged.
+        An audio file that libsndfile or PyAV reads, or what else ``audio_source`` takes. Several channels are averaged.
     sample_rate : int
         Wanted, in Hz.
     level : str
@@ -70,6 +71,7 @@ class RecordingStream:
         self.sample_rate = sample_rate
         with self.source.open_audio() as file:
             self.native_rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
+            self._truncation = file.flaw if isinstance(file, AVRecording) else None
         self.checks = InputChecks(self.name, self.native_rate)
         self._channel_checks = ChannelChecks(self.channels)
         if self.frames == 0:
@@ -82,8 +84,9 @@ class RecordingStream:
             )
         self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.name)
         self.samples = math.ceil(self.frames * self._new / self._old)
-        with self.source.open_bytes() as file:
-            self._truncation = find_truncation(file)
+        if self._truncation is None:
+            with self.source.open_bytes() as file:
+                self._truncation = find_truncation(file)
         self.gain = {"recorded": 1.0, "int16": INT16_GAIN}.get(level, 1.0)
         if level == "rms":
             self.gain = _measure_gain(RecordingStream(self.source, sample_rate))

@@ -73,7 +73,7 @@ def classify(
     precision: Annotated[str, choice(PRECISIONS, "Of the computation.")] = "fp32",
     trust_code: TrustCode = False,
 ):
-    """Classify recordings of any length, sample rate and format that libsndfile reads.
+    """Classify recordings of any length, sample rate and format that libsndfile or PyAV (extra formats) reads.
 
     The class is the most probable one. P(abnormal) is 1 - P(normal), so it can exceed 0.5 beside normal.
     """

@@ -47,7 +47,7 @@ def find_recordings(patterns):
             names = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern
             inside = sorted(Path(name) for name in names if Path(name).is_file())
         if not inside:
-            raise LungSRADError(f"{pattern}: no recording is there; expected audio files that libsndfile reads")
+            raise LungSRADError(f"{pattern}: no recording is there; expected audio files that libsndfile or PyAV reads")
         for file in inside:
             found.setdefault(os.path.realpath(file), file)
     return list(found.values())

@@ -5,8 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import soundfile
-
+from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import RESULT_MARK
 from lung_srad_plugin.utils.provenance import file_sha256
@@ -59,7 +58,7 @@ def _refuse_folder(error):
 
 
 def audio_seconds(path: Path) -> tuple[float | None, str | None]:
-    """Return the length of a recording by its header, or ``None`` and what is wrong with it.
+    """Return the length of a recording, or ``None`` and what is wrong with it.
 
     Arguments
     ---------
@@ -79,14 +78,15 @@ def audio_seconds(path: Path) -> tuple[float | None, str | None]:
     try:
         if path.stat().st_size == 0:
             return None, "empty file"
-        info = soundfile.info(str(path))
+        with audio_source(path).open_audio() as file:
+            frames, rate = file.frames, file.samplerate
     except OSError as error:
         return None, f"cannot be opened: {error.strerror}"
-    except RuntimeError as error:  # the base of all soundfile errors
-        return None, f"cannot be read as audio: {str(error).replace(str(path), path.name)}"
-    if info.frames == 0:
+    except LungSRADError as error:
+        return None, str(error).replace(str(path), path.name)
+    if frames == 0:
         return None, "holds no samples"
-    return info.frames / info.samplerate, None
+    return frames / rate, None
 
 
 def equal_files(paths: Iterable[Path]) -> list[list[Path]]:

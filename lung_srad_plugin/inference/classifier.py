@@ -301,12 +301,12 @@ class LungSoundClassifier(EncoderClassifier):
         Arguments
         ---------
         path : str, Path, bytes, binary file, numpy array, torch.Tensor or FetchSource
-            A file that libsndfile reads (WAV, FLAC, OGG, MP3 and others), or what is in one as bytes or as an open
-            file; samples, (samples,) or (samples, channels), floats with full scale at 1, with ``sample_rate``; or a
-            web address, which needs ``savedir``.
+            A file that libsndfile reads (WAV, FLAC, OGG, MP3 and others) or, with the extra ``formats``, PyAV (M4A,
+            3GP, AMR, WebM and others), or what is in one as bytes or as an open file; samples, (samples,) or (samples,
+            channels), floats with full scale at 1, with ``sample_rate``; or a web address, which needs ``savedir``.
         cycles : str, Path or list of (float, float), optional
-            What to classify: an ICBHI annotation file, or (start, end) pairs in seconds. None slides a window over the
-            recording.
+            What to classify: an annotation file, see ``read_annotations``, or (start, end) pairs in seconds. None
+            slides a window over the recording.
         hop : float, optional
             Seconds between the starts of two windows, at most the window. Smaller is finer and slower. By default what
             the model's folder recommends, else 4 s.

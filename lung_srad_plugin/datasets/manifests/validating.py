@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import soundfile
-
 from lung_srad_plugin.audio.bounds import END_TOLERANCE
+from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.datasets.manifests.reading import SHOWN, read_rows
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
+from lung_srad_plugin.errors import LungSRADError
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,7 @@ def _examine(wav):
     if not Path(wav).is_file():
         return None, f"{wav} does not exist", "{count} rows name an audio file that does not exist"
     try:
-        info = soundfile.info(wav)
-    except RuntimeError as error:  # the base of all soundfile errors
-        return None, f"{wav} cannot be read as audio: {error}", "{count} rows name a file that cannot be read as audio"
-    return info.frames / info.samplerate, None, None
+        with audio_source(wav).open_audio() as file:
+            return file.frames / file.samplerate, None, None
+    except LungSRADError as error:
+        return None, str(error), "{count} rows name a file that cannot be read as audio"
