@@ -19,6 +19,7 @@ from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.explain import explain
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
+from lung_srad_plugin.cli.push import push
 from lung_srad_plugin.cli.retention import retention
 from lung_srad_plugin.cli.review import review
 from lung_srad_plugin.cli.segments import segments
@@ -80,6 +81,7 @@ app.command()(check_timeline)
 app.command()(explain)
 app.command()(export)
 app.command()(info)
+app.command()(push)
 app.command()(classify)
 app.command()(serve)
 app.command()(segments)

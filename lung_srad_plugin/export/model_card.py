@@ -3,6 +3,7 @@
 It is filled from the run alone. What the run does not say, the card says is not known.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ def _metadata(config: ModelConfig, results: dict[str, Any] | None, scores: dict[
             EvalResult(
                 task_type="audio-classification",
                 task_name="classification of breathing cycles",
-                dataset_type=printable(results["experiment"]),
+                dataset_type=re.sub(r"[^A-Za-z0-9_.-]+", "_", str(results["experiment"])),  # what the hub admits
                 dataset_name=printable(f"{_words(test_set)}, split: {results['protocol']['split']}"),
                 # Results of one data set and split are joined; so that those of test sets are not, each is a split.
                 dataset_split=None if test_set == ONLY else test_set,

@@ -1,7 +1,6 @@
 """Packaging: from a finished run to the model that comes with the package, small and without a trace of the machine."""
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from lung_srad_plugin.datasets.catalogue import DATA_SETS
 from lung_srad_plugin.datasets.manifests import read_manifest
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.export import check_destination, export_run, publish_folder
+from lung_srad_plugin.export.machine_paths import find_machine_paths
 from lung_srad_plugin.export.model_card import write_card
 from lung_srad_plugin.export.model_config import parse_config
 from lung_srad_plugin.export.model_folder import CARD, CONFIG, WEIGHTS
@@ -19,9 +19,6 @@ from lung_srad_plugin.runs.run_folder import RunFolder
 from lung_srad_plugin.utils.provenance import file_sha256
 
 LARGEST_WEIGHTS = 12_000_000  # bytes
-
-# A path of at least two names that begins with a slash, a drive or ~, and is no part of an address or of a word.
-_ABSOLUTE_PATH = re.compile(r"""(?<![\w:/.<~-])(?:~?/[\w.+-]+/[\w.+-]|[A-Za-z]:\\)""")
 
 
 def package_run(
@@ -127,17 +124,7 @@ def refuse_machine_paths(folder: str | Path, known: Sequence[str] = ()) -> None:
     ...
     lung_srad_plugin.errors.LungSRADError: ...card.md holds the path '/home/me/data.'; ...
     """
-    found = []
-    for path in sorted(Path(folder).iterdir()):
-        content = path.read_bytes()
-        hits = [name for name in known if name.encode() in content]
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError:
-            text = ""
-        hits += [text[hit.start() :].split(maxsplit=1)[0][:80] for hit in _ABSOLUTE_PATH.finditer(text)]
-        if hits:
-            found.append(f"{path} holds the path {hits[0]!r}")
+    found = find_machine_paths(sorted(Path(folder).iterdir()), known)
     if found:
         raise LungSRADError(f"{'; '.join(found)}; expected no path of a machine in a folder that is passed on")
 

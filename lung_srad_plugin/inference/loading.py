@@ -86,7 +86,7 @@ def obtain_model(
     local_strategy : LocalStrategy
         How files of the hub get to ``savedir``.
     fetch_config : FetchConfig, optional
-        Revision, token and so on.
+        Revision, token and so on. None takes the newest revision, and the hub's login where there is one.
 
     Raises
     ------
@@ -97,7 +97,8 @@ def obtain_model(
     if found.FetchFrom is FetchFrom.LOCAL:
         yield Path(found.path)
         return
-    fetch_config = FetchConfig() if fetch_config is None else fetch_config
+    # Private models of the hub are read with the login where there is one; None is what its package calls that.
+    fetch_config = FetchConfig(token=None) if fetch_config is None else fetch_config  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         if found.FetchFrom is FetchFrom.URI and savedir is None:
             savedir = stack.enter_context(tempfile.TemporaryDirectory(prefix="lung-srad-"))
@@ -200,8 +201,11 @@ def _ask_hub(name: str, fetch_config: FetchConfig) -> set[str]:
 
 
 def _not_fetched(name: str, what: str, error: Exception) -> LungSRADError:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    private = " If it is private, log in with: hf auth login" if isinstance(error, RepositoryNotFoundError) else ""
     return LungSRADError(
         f"{name}: no such folder here, and {what} cannot be fetched from there ({reason}); check the name and the "
-        "network"
+        f"network.{private}"
     )

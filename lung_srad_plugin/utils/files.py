@@ -240,6 +240,39 @@ def refuse_foreign_content(folder: str | os.PathLike) -> None:
     refuse_foreign_files(path for path in sorted(Path(folder).iterdir()) if path.name != RECORD)
 
 
+def files_by_record(folder: str | os.PathLike) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the content of a folder: files that this product wrote, those that were changed since, everything else.
+
+    Arguments
+    ---------
+    folder : str or Path
+        Its record itself is in none of the lists; folders in it are in the last.
+
+    Example
+    -------
+    >>> folder = getfixture("tmp_path")
+    >>> write_together({folder / "a.txt": "one", folder / "b.txt": "two"})
+    >>> _ = (folder / "b.txt").write_text("three"), (folder / "c.txt").write_text("four")
+    >>> [[path.name for path in paths] for paths in files_by_record(folder)]
+    [['a.txt'], ['b.txt'], ['c.txt']]
+    """
+    folder = Path(folder)
+    record = _read_record(folder)
+    names = {name for _, name in record}
+    written, changed, others = [], [], []
+    for path in sorted(folder.iterdir()):
+        if path.name == RECORD:
+            continue
+        name = printable(path.name)
+        if name not in names or not path.is_file():
+            others.append(path)
+        elif (file_sha256(path), name) in record:
+            written.append(path)
+        else:
+            changed.append(path)
+    return written, changed, others
+
+
 def _beside(path):
     # In the same folder, because only within one file system is a move a single step; short, as the name may be long.
     return path.with_name(f".{uuid.uuid4().hex}.part")
