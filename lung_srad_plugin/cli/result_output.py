@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -13,7 +12,7 @@ from lung_srad_plugin.utils.files import RESULT_MARK, write_together
 from lung_srad_plugin.utils.text import rich_text
 
 if TYPE_CHECKING:
-    from lung_srad_plugin.inference.result import Classification, Segment
+    from lung_srad_plugin.inference.result import Classification
     from lung_srad_plugin.reporting.map_figure import RecordingMap
 
 # Formats, and what their files end in after RESULT_MARK: "a.txt" alone would be the annotation of "a.wav".
@@ -27,7 +26,6 @@ ENDINGS = {
 }
 ONE_RECORDING = ("audacity", "raven", "textgrid")  # formats whose file cannot say which recording it is of
 FILE_WIDTH = 100  # characters of a table that is not printed on a terminal
-CLOSE_HOP = 2.0  # seconds: where windows lie closer, a row for each stretch would make the table long
 # Printed where a reader would wonder.
 RULE = (
     "The class is the most probable one: it can be normal where P(abnormal) exceeds 0.5, which several classes share."
@@ -96,6 +94,8 @@ def print_table(result: Classification, file: TextIO) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from lung_srad_plugin.inference.segment_rows import segment_rows
+
     console = Console(file=file)
     if not console.is_terminal:
         console = Console(file=file, width=FILE_WIDTH)
@@ -111,7 +111,7 @@ def print_table(result: Classification, file: TextIO) -> None:
         table.add_column(f"P({name})", justify="right")
     if point is not None:
         table.add_column("called abnormal")
-    segments = _table_segments(result)
+    segments = segment_rows(result)
     remarks = [describe_segment(part.unlike_training, part.uncertain) for part in (*segments, result.summary)]
     if any(remarks):
         table.add_column("remark")
@@ -144,35 +144,6 @@ def _audacity(result):
 
 def _annotation(result, format):
     return format_annotations(result.to_annotations(), format, result.duration)
-
-
-def _table_segments(result):
-    """Return the rows of the table; where windows lie close, neighbours of one class are one row with their mean."""
-    if result.windows is None or result.windows.hop >= CLOSE_HOP:
-        return result.segments
-    from lung_srad_plugin.inference.result import summarize
-
-    runs: list[list[Segment]] = []
-    for segment in result.segments:
-        if runs and _alike(runs[-1][-1], segment, result):
-            runs[-1].append(segment)
-        else:
-            runs.append([segment])
-    labels = list(result.summary.probabilities)
-    return [run[0] if len(run) == 1 else _keep_flags(summarize(run, labels), run[0]) for run in runs]
-
-
-def _keep_flags(mean, first):
-    """Give the mean of a run what its segments agree in."""
-    return replace(mean, uncertain=first.uncertain, unlike_training=first.unlike_training)
-
-
-def _alike(segment, following, result):
-    alike = all(getattr(segment, key) == getattr(following, key) for key in ("label", "uncertain", "unlike_training"))
-    touching = alike and segment.end == following.start
-    if not touching or result.operating_point is None:
-        return touching
-    return result.called_abnormal(segment) == result.called_abnormal(following)
 
 
 def _cells(segment, shown):

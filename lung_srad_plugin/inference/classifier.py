@@ -60,6 +60,8 @@ class LungSoundClassifier(EncoderClassifier):
         Input length of the model in seconds.
     config : ModelConfig or None
         What the model folder's ``config.json`` says; None of a classifier that ``from_hparams`` did not load.
+    folder : Path or None
+        Where the files of the model lie, or lay while it was loaded; None as of ``config``.
     model_id : str
         Names the model in results.
     trained_on_synthetic : bool
@@ -93,6 +95,7 @@ class LungSoundClassifier(EncoderClassifier):
         self.sample_rate = self.hparams.sample_rate
         self.window = self.mods.compute_features.duration
         self.config = getattr(self.hparams, "config", None)
+        self.folder = getattr(self.hparams, "folder", None)
         self.model_id = getattr(self.hparams, "model_id", "unnamed")
         self.trained_on_synthetic = self.config is not None and trained_on_synthetic(self.config.model_dump())
         fit = getattr(self.hparams, "validation_fit", None) or read_validation_fit({})
@@ -181,6 +184,7 @@ class LungSoundClassifier(EncoderClassifier):
         hparams = model.hparams | {
             "savedir": savedir,
             "config": model.config,
+            "folder": model.folder,
             "model_id": model.config.model,
             "validation_fit": read_validation_fit(model.config.model_dump()),
             "novelty": model.novelty,

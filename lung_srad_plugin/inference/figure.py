@@ -1,9 +1,11 @@
 """The picture of a classified recording: the sound, and the model's probabilities over time."""
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 import numpy as np
 
+from lung_srad_plugin.annotations.event import AnnotatedEvent
 from lung_srad_plugin.audio.fbank import kaldi_fbank
 from lung_srad_plugin.audio.feature_axes import mel_scale
 from lung_srad_plugin.audio.stream import RecordingStream
@@ -19,6 +21,8 @@ TICKS_HZ = (150, 300, 600, 1200, 2400)
 # Below it are heart and handling, and mel filters that are narrower than the bins of the spectrum.
 LOWEST_HZ, HIGHEST_HZ = 100, 4000
 ABNORMAL = "#000000"
+WIDTH = 11.0  # inches
+NARROW = 8.0  # a legend beside the curves of a narrower figure would take too much of it
 # Name in the legend, attribute of a segment, and style.
 MARKS = (
     ("unlike\ntraining", "unlike_training", {"edgecolor": "0.35", "hatch": "xx"}),
@@ -26,7 +30,13 @@ MARKS = (
 )
 
 
-def plot_timeline(result, recording, explanation: RecordingMap | None = None):
+def plot_timeline(
+    result,
+    recording,
+    explanation: RecordingMap | None = None,
+    annotated: Sequence[AnnotatedEvent] = (),
+    width: float = WIDTH,
+):
     """Return a figure of a recording: waveform, mel spectrogram, and the probabilities over time.
 
     Crackle and wheeze differ in colour, in line style and in their name beside the line, so that colour-blind people
@@ -40,6 +50,11 @@ def plot_timeline(result, recording, explanation: RecordingMap | None = None):
         The recording, or what else ``audio_source`` takes; it is read again, in blocks.
     explanation : RecordingMap, optional
         Where the decisions come from; it is drawn below the spectrogram, over the same spectrogram in grey.
+    annotated : sequence of AnnotatedEvent
+        What experts heard, with classes as labels; it is drawn below the classes of the model, grey where nothing is
+        annotated.
+    width : float
+        In inches. The legend of a narrow figure stands above the probabilities instead of beside them.
 
     Returns
     -------
@@ -49,11 +64,16 @@ def plot_timeline(result, recording, explanation: RecordingMap | None = None):
 
     stream = RecordingStream(recording, RATE)
     low, high, mels = _summarize(stream)
-    heights = [1.1, 2.2, *([] if explanation is None else [2.2]), 2.0, 0.35]
-    figure = Figure(figsize=(11, 6.4 if explanation is None else 8.4), layout="constrained")
-    wave, picture, *maps, curves, strip = figure.subplots(
-        len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights}
-    )
+    heights = {"wave": 1.1, "picture": 2.2, "map": 2.2, "curves": 2.0, "strip": 0.35, "truth": 0.35}
+    if explanation is None:
+        del heights["map"]
+    if not annotated:
+        del heights["truth"]
+    height = 6.4 + 2.0 * ("map" in heights) + 0.45 * ("truth" in heights)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    rows = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": list(heights.values())})
+    panels = dict(zip(heights, rows, strict=True))
+    wave, picture, curves, strip = (panels[name] for name in ("wave", "picture", "curves", "strip"))
     summary = result.summary
     names = _curve_names(result)
     values = ", ".join(f"{name} {getattr(summary, name):.2f}" for name in names)
@@ -61,17 +81,20 @@ def plot_timeline(result, recording, explanation: RecordingMap | None = None):
     wave.set_title(f"whole recording: {figure_text(summary.label)} ({values})", fontsize=10, loc="left")
     _draw_waveform(wave, stream, low, high)
     _draw_spectrogram(picture, stream, mels)
-    for axes in maps:
-        _draw_map(axes, stream, mels, explanation, result.segments)
+    if explanation is not None:
+        _draw_map(panels["map"], stream, mels, explanation, result.segments)
     _draw_curves(curves, result, names)
     _draw_classes(strip, result)
-    _draw_reliability(curves, strip, result)
+    _draw_reliability(curves, strip, result, narrow=width < NARROW)
     for flaw in result.flaws:
         if flaw.start is not None:
             for axes in (wave, curves):
                 axes.axvspan(flaw.start, flaw.end, facecolor="0.9", edgecolor="0.6", hatch="///", lw=0, zorder=0)
-    strip.set_xlim(0, stream.duration)
-    strip.set_xlabel(_x_label(stream, result))
+    if annotated:
+        _draw_annotated(panels["truth"], annotated, stream.duration)
+    lowest = rows[-1]
+    lowest.set_xlim(0, stream.duration)
+    lowest.set_xlabel(_x_label(stream, result))
     hatched = " (hatched: there)" if any(flaw.start is not None for flaw in result.flaws) else ""
     notes = "; ".join(sorted({flaw.kind for flaw in result.flaws})) + hatched
     footer = f"{figure_text(result.model)}. Research only, not a medical device."
@@ -239,15 +262,28 @@ def _draw_classes(axes, result):
             runs[-1][1] = segment.end
         else:
             runs.append([segment.start, segment.end, segment.label])
+    _draw_strip(axes, "class", runs, colours, result.duration)
+
+
+def _draw_annotated(axes, events, duration):
+    axes.axvspan(0, duration, color="0.88", lw=0)
+    runs = [(event.start_s, event.end_s, event.label) for event in sorted(events, key=lambda event: event.start_s)]
+    _draw_strip(axes, "annotated", runs, {label: COLOURS.get(label, "#999999") for _, _, label in runs}, duration)
+
+
+def _draw_strip(axes, name, runs, colours, duration):
+    """Draw stretches (start, end, label) side by side, with their labels where there is room."""
+    inches = axes.figure.get_figwidth()
     for start, end, label in runs:
         axes.axvspan(start, end, color=colours[label], lw=0)
-        # A character is about a hundredth of the width.
-        if (end - start) / result.duration > 0.012 * len(label):
+        # A character is about a tenth of an inch wide, with what stands beside the axes.
+        room = (end - start) / duration * inches / 0.132
+        if room > 1:
             ink = "white" if _luminance(colours[label]) < 0.18 else "black"
             axes.text(
                 (start + end) / 2,
                 0.5,
-                figure_text(label),
+                figure_text(label) if room > len(label) else figure_text(label)[:1],
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -258,11 +294,11 @@ def _draw_classes(axes, result):
         axes.axvline(edge, color="white", lw=1)
     axes.set_yticks([])
     axes.set_ylim(0, 1)
-    axes.set_ylabel("class", rotation=0, ha="right", va="center")
+    axes.set_ylabel(name, rotation=0, ha="right", va="center")
     axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _draw_reliability(curves, strip, result):
+def _draw_reliability(curves, strip, result, narrow):
     """Cross out what is unlike the training sounds, and dot what is uncertain; the legend says which is which."""
     from matplotlib.patches import Patch
 
@@ -278,6 +314,9 @@ def _draw_reliability(curves, strip, result):
             handles.append(Patch(facecolor="none", lw=0.5, **style))
             labels.append(name)
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3}
+    if narrow:
+        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": len(labels), "borderaxespad": 0.1}
+        labels = [label.replace("\n", " ") for label in labels]
     curves.legend(handles, labels, frameon=False, handlelength=2.4, **place)
 
 
