@@ -28,6 +28,7 @@ setup(
             "datasets/icbhi/*.txt",
             "reporting/templates/*.jinja",
             "export/templates/*.jinja",
+            "serving/static/*",
             "inference/starter/*",
             "inference/starter/.lung-srad-files",
         ],

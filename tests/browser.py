@@ -1,5 +1,7 @@
-"""A real browser, to look at pages with."""
+"""A real browser, to look at pages with and to click through them."""
 
+import contextlib
+import os
 import shutil
 import subprocess
 
@@ -12,6 +14,51 @@ CHROMIUM = next(
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium on the PATH (Debian: apt-get install chromium)"
 )
+
+CHROMEDRIVER = shutil.which("chromedriver")
+needs_driver = pytest.mark.skipif(
+    CHROMIUM is None or CHROMEDRIVER is None,
+    reason="needs Chromium and its driver on the PATH (Debian: apt-get install chromium chromium-driver)",
+)
+
+
+@contextlib.contextmanager
+def browser(downloads, width=1280, height=900, dark=False):
+    """Give a browser without a network but for this machine, with a microphone that beeps; what it loads is logged.
+
+    Arguments
+    ---------
+    downloads : Path
+        Folder for files that are downloaded.
+    width, height : int
+        Of the window; one narrower than 600 is that of a phone.
+    dark : bool
+        Whether pages are asked to be dark.
+    """
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (
+        *("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "no-first-run", "mute-audio"),
+        *("disable-background-networking", "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+        *("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream", f"window-size={width},{height}"),
+    ):
+        options.add_argument(f"--{argument}")
+    options.add_experimental_option("prefs", {"download.default_directory": os.fspath(downloads)})
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    driver = webdriver.Chrome(service=Service(CHROMEDRIVER), options=options)
+    try:
+        if dark:
+            features = [{"name": "prefers-color-scheme", "value": "dark"}]
+            driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        if width < 600:
+            phone = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": True}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+        yield driver
+    finally:
+        driver.quit()
 
 
 def screenshot(page, folder, width, height):

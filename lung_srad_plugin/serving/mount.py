@@ -29,7 +29,7 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio
 
-    from lung_srad_plugin.serving.page import build_page
+    from lung_srad_plugin.serving.page import build_page, page_look
 
     page = build_page(service)
     page.queue(max_size=service.limits.waiting, default_concurrency_limit=service.limits.at_work)
@@ -44,6 +44,7 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
         enable_monitoring=False,
         run_history=False,
         footer_links=[],
+        **page_look(),
     )
     # Else Gradio does not check which files its events name: see page_files.
     page.has_launched = True

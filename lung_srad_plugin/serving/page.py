@@ -1,36 +1,112 @@
-"""The page: a recording in, its result out."""
+"""The page of ``lung-srad serve``: recordings in; table, picture, sound, findings, annotation and files out."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.serving.page_downloads import DOWNLOADS
+from lung_srad_plugin.serving.page_events import HIDDEN, PageEvents, Visit
+from lung_srad_plugin.serving.page_model import card_sections, describe_model
 from lung_srad_plugin.serving.service import ClassificationService
-from lung_srad_plugin.serving.upload import file_label
 
-if TYPE_CHECKING:
-    from gradio import Blocks
+STATIC = Path(__file__).parent / "static"
+INTRODUCTION = """
+<div><h1>Lung-SRAD: lung sounds, classified</h1>
+<p class="research"><b>Research use only. This is not a medical device</b>, and no result is advice about a patient.</p>
+<p class="soft">Files go to the program that serves this page and nowhere else; it removes them when you close the page,
+and after a while without use.</p></div>
+"""
+DROP = """
+<p class="soft">Drop one or several recordings: WAV, FLAC, MP3, OGG and others. To compare with an annotation, drop its
+file too, under the same name: ICBHI, Audacity or Raven (.txt), SPRSound (.json), Praat (.TextGrid).</p>
+"""
+# Browsers tell a page that is neither encrypted nor on this machine nothing about a microphone.
+INSECURE = """
+<p class="insecure warning"><b>No microphone here.</b> Browsers lend it only to pages on this machine (http://localhost)
+and to encrypted ones (https), and this one is neither. Record with another program and drop the file.</p>
+"""
+WATCH_ENCRYPTION = "if (!window.isSecureContext) element.closest('.lung')?.classList.add('unencrypted');"
 
 
-def build_page(service: ClassificationService) -> Blocks:
-    """Return the page, whose events go through the service.
+def page_look() -> dict[str, Any]:
+    """Return the arguments of ``gradio.mount_gradio_app`` for the look of the page; it loads no font from elsewhere."""
+    fonts = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
+    theme = gr.themes.Default(
+        primary_hue="sky", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "Consolas", "monospace"]
+    )
+    return {"theme": theme, "css": (STATIC / "page.css").read_text(encoding="utf-8")}
+
+
+def build_page(service: ClassificationService) -> gr.Blocks:
+    """Return the page.
 
     Arguments
     ---------
     service : ClassificationService
+        It does all the work, within its limits.
     """
+    with gr.Blocks(title="Lung-SRAD", analytics_enabled=False) as blocks:
+        page = PageEvents(service, Path(blocks.GRADIO_CACHE))
+        gr.HTML(INTRODUCTION, elem_classes="lung")
+        with gr.Tabs():
+            with gr.Tab("Files"):
+                gr.HTML(DROP, elem_classes="lung")
+                files = gr.File(
+                    label="Recordings and annotations", file_count="multiple", height=150, elem_id="lung-files"
+                )
+            with gr.Tab("Microphone"):
+                gr.HTML(INSECURE, elem_classes="lung", js_on_load=WATCH_ENCRYPTION)
+                spoken = gr.Audio(
+                    sources=["microphone"],
+                    type="filepath",
+                    format="wav",
+                    label="Record some breaths, then stop",
+                    buttons=[],
+                    elem_id="lung-microphone",
+                )
+        overview = gr.HTML(elem_id="lung-overview", elem_classes="lung", js_on_load=_static("overview.js"))
+        table_file = gr.DownloadButton("All recordings as CSV", visible=HIDDEN, size="sm", elem_id="lung-all")
+        with gr.Column(visible=HIDDEN, elem_id="lung-detail") as detail:
+            heading = gr.HTML(elem_classes="lung")
+            sound = gr.Audio(
+                label="Sound",
+                type="filepath",
+                interactive=False,
+                buttons=[],
+                waveform_options=gr.WaveformOptions(show_recording_waveform=False),
+                elem_id="lung-sound",
+            )
+            recording = gr.HTML(elem_id="lung-recording", elem_classes="lung", js_on_load=_static("recording.js"))
+            with gr.Row():
+                explain = gr.Button(
+                    "Show where P(abnormal) comes from",
+                    size="sm",
+                    visible=page.method is not None,
+                    elem_id="lung-explain",
+                )
+            gr.HTML('<h3 class="downloads">Download the result</h3>', elem_classes="lung")
+            with gr.Row(elem_id="lung-downloads"):
+                downloads = [gr.DownloadButton(one.title, size="sm", min_width=90) for one in DOWNLOADS]
+        with gr.Accordion("What this model is, and what it is not", open=False, elem_id="lung-model"):
+            gr.Markdown(describe_model(service.classifier))
+            card = card_sections(service.classifier)
+            if card:
+                with gr.Accordion("From its card", open=False):
+                    gr.Markdown(card)
+        visit, pixels = gr.State(Visit()), gr.Number(1200, visible=False)
+        shown = [visit, overview, detail, heading, sound, recording, table_file, *downloads]
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": HIDDEN}
+        blocks.load(None, None, pixels, js="() => window.innerWidth", api_visibility="private")
+        for event, source, take in ((files.change, files, page.take_files), (spoken.change, spoken, page.take_spoken)):
+            event(take, [source, visit], [visit, overview], **quiet).then(page.show, [visit, pixels], shown, **quiet)
+        overview.select(page.choose, visit, visit, **quiet).then(page.show, [visit, pixels], shown, **quiet)
+        explain.click(page.explain, [visit, pixels], recording, api_visibility="private", show_progress="full")
+        blocks.unload(page.leave)
+    return blocks
 
-    def classify(path: str) -> Any:
-        try:
-            return json.loads(service.classify(path, file_label(path)).to_json())
-        except LungSRADError as error:
-            raise gr.Error(str(error)) from None
 
-    with gr.Blocks(title="Lung-SRAD", analytics_enabled=False) as page:
-        recording = gr.File(label="Recording", file_count="single", type="filepath")
-        result = gr.JSON(label="Result")
-        recording.upload(classify, recording, result)
-    return page
+def _static(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")

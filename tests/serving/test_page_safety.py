@@ -7,8 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from live_service import LiveService
 from uploads import recording
 
@@ -123,17 +121,6 @@ def test_an_event_that_is_no_json_or_too_large(live):
     deep = b"[" * 100_000 + b"]" * 100_000
     assert httpx.post(f"{live.address}/gradio_api/call/classify", content=deep).status_code == 403
     assert httpx.post(f"{live.address}/gradio_api/call/classify", content=bytes(20_000_001)).status_code == 413
-
-
-def test_what_was_uploaded_is_classified(live, tmp_path, classifier):
-    (tmp_path / "breath.wav").write_bytes(recording())
-    page = Client(live.address, verbose=False)
-    result = page.predict(handle_file(tmp_path / "breath.wav"), api_name="/classify")
-    expected = classifier.classify_file(tmp_path / "breath.wav", name="breath.wav")
-    assert result == json.loads(expected.to_json())
-    with pytest.raises(AppError, match="cannot be read as audio"):
-        (tmp_path / "bad.wav").write_text("text")
-        page.predict(handle_file(tmp_path / "bad.wav"), api_name="/classify")
 
 
 @pytest.mark.parametrize("route", ["upload", "process_recording"])
