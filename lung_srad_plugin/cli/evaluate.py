@@ -20,7 +20,13 @@ def evaluate(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("evaluation"),
-    data_root: Annotated[Path | None, typer.Option(help="What {data_root} in the manifest stands for.")] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="What {data_root} in the manifest stands for; for a run without one in its test manifest, to hear its "
+            "errors."
+        ),
+    ] = None,
     labels_map: Annotated[
         Path | None, typer.Option(help="JSON: the manifest's labels to the model's, null for rows to leave out.")
     ] = None,
@@ -42,6 +48,14 @@ def evaluate(
     harmonic: Annotated[
         bool, typer.Option("--harmonic", help="Add the SPRSound challenge's harmonic scores and its Score.")
     ] = False,
+    worst_cycles: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The most confident errors that the report shows, report.html with their sounds where the recordings "
+            "are at hand; 0 for none.",
+        ),
+    ] = 8,
     batch_size: Annotated[int, typer.Option(min=1, help="Cycles that go through the model at once.")] = 8,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     trust_code: TrustCode = False,
@@ -67,6 +81,7 @@ def evaluate(
         batch_size=batch_size,
         device=device,
         trust_code=trust_code,
+        worst_cycles=worst_cycles,
     )
     if len(folders) > 1:
         report = command.evaluate_runs(folders, output, options)

@@ -16,10 +16,11 @@ from lung_srad_plugin.evaluation.page import render_html, render_markdown
 from lung_srad_plugin.evaluation.page_seeds import render_seeds_html, render_seeds_markdown
 from lung_srad_plugin.evaluation.predictions_source import load_predictions
 from lung_srad_plugin.evaluation.report import build_report, resampled_patients
-from lung_srad_plugin.evaluation.run_source import is_run, load_run
+from lung_srad_plugin.evaluation.run_source import find_cycles, is_run, load_run
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun
 from lung_srad_plugin.evaluation.seeds import build_seeds_report
 from lung_srad_plugin.evaluation.sources import Source
+from lung_srad_plugin.evaluation.worst_cycles import load_sounds
 from lung_srad_plugin.inference.starter_model import model_path
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
@@ -111,11 +112,13 @@ def evaluate_runs(
     with progress_bars(counts=False) as progress:
         task = progress.add_task("resampling patients", total=None)
         watched = replace(options.bootstrap, progress=lambda done, patients: progress.advance(task, done * patients))
-        report = build_seeds_report(found, watched, options.harmonic, others)
+        report = build_seeds_report(found, watched, options.harmonic, others, options.worst_cycles)
+    stretches = found[0].source.stretches
+    sounds = load_sounds(report["worst_cycles"], stretches) if options.worst_cycles else {}
     texts = {
         "report.json": _json(report),
         "report.md": render_seeds_markdown(report),
-        "report.html": render_seeds_html(report),
+        "report.html": render_seeds_html(report, sounds),
     }
     tables = {
         f"predictions_seed_{run.seed}.csv": run.source.selections[0].table
@@ -142,11 +145,12 @@ def _report(
     with progress_bars(counts=False) as progress:
         task = progress.add_task("resampling patients", total=work)
         watched = replace(options.bootstrap, progress=lambda done, patients: progress.advance(task, done * patients))
-        report = build_report(source, watched, options.harmonic, others)
+        report = build_report(source, watched, options.harmonic, others, options.worst_cycles)
+    sounds = load_sounds(report["worst_cycles"], source.stretches) if options.worst_cycles else {}
     texts = {
         "report.json": _json(report),
         "report.md": render_markdown(report),
-        "report.html": render_html(report),
+        "report.html": render_html(report, sounds),
     }
     _write(output, texts, predictions)
     return report
@@ -184,9 +188,13 @@ def _load(source: Path, options: EvaluationOptions) -> Source:
         _refuse(source, "predictions", given | {"--test-set": options.test_set})
         return load_predictions(source, manifest, data_root, valid)
     if is_run(source) and manifest is None:
-        given = {"--data-root": data_root, "--labels-map": labels_map, "--valid": valid, "--windows": windows}
+        given = {"--labels-map": labels_map, "--valid": valid, "--windows": windows}
+        given |= {} if options.worst_cycles else {"--data-root": data_root}
         _refuse(source, "the test cycles of a run, which were classified when it was trained", given)
-        return load_run(source, options.test_set)
+        found = load_run(source, options.test_set)
+        return (
+            found if data_root is None else find_cycles(found, source, options.test_set, data_root, options.trust_code)
+        )
     _refuse(source, "cycles of a manifest", {"--test-set": options.test_set})
     model = RunFolder(source).export if is_run(source) else source
     if manifest is None:

@@ -86,11 +86,20 @@ def pool_folds(runs: Sequence[ExperimentRun]) -> Source:
         },
         trained_on_synthetic=sources[0].trained_on_synthetic,
         synthetic=sources[0].synthetic,
+        stretches=_pool_stretches(sources),
+        without_sound=sources[0].without_sound,
         cautions=[
             f"{len(runs)} models were trained, each without the cycles it classifies: the score of a method, not of a "
             "model that could be handed on."
         ],
     )
+
+
+def _pool_stretches(sources):
+    """Return where the cycles of all folds are; None where that is not known of each fold."""
+    if any(source.stretches is None for source in sources):
+        return None
+    return {name: stretch for source in sources for name, stretch in source.stretches.items()}
 
 
 def _pool(selections, names):

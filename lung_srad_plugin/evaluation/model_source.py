@@ -7,6 +7,7 @@ from typing import Any
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic, trained_on_synthetic
 from lung_srad_plugin.evaluation.manifest_table import map_labels
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_apart, select_facts
+from lung_srad_plugin.evaluation.worst_cycles import stretches_of
 from lung_srad_plugin.metrics.validation_fit import read_validation_fit
 from lung_srad_plugin.utils.provenance import file_sha256
 
@@ -115,6 +116,7 @@ def classify_manifest(
         left_out=_left_out(rows, labels_map),
         trained_on_synthetic=trained_on_synthetic(stored),
         synthetic=is_synthetic(data_root),
+        stretches=stretches_of(mapped),
     )
 
 

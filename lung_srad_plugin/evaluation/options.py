@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lung_srad_plugin.evaluation.worst_cycles import SHOWN_CYCLES
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
 
 
@@ -36,6 +37,8 @@ class EvaluationOptions:
         For the model, such as ``"cpu"`` or ``"cuda"``.
     trust_code : bool
         Whether models and runs may call anything; see ``LungSoundClassifier.from_hparams``.
+    worst_cycles : int
+        How many of the most confident wrong answers the report shows; 0 shows none.
 
     Example
     -------
@@ -55,3 +58,4 @@ class EvaluationOptions:
     batch_size: int = 8
     device: str | None = None
     trust_code: bool = False
+    worst_cycles: int = SHOWN_CYCLES

@@ -1,10 +1,12 @@
 """How a report looks: one self-contained page of HTML, and Markdown, both from the same dict."""
 
 import math
-from collections.abc import Iterable
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lung_srad_plugin.evaluation.cautions import patients_in_both
+from lung_srad_plugin.evaluation.worst_cycles import CycleSound
 from lung_srad_plugin.reporting.charts import line_chart, whisker
 from lung_srad_plugin.reporting.pages import format_value, render
 
@@ -32,13 +34,15 @@ TITLES = {
 }
 
 
-def render_html(report: dict[str, Any]) -> str:
+def render_html(report: dict[str, Any], sounds: Mapping[str, CycleSound] | None = None) -> str:
     """Return a report as one HTML page that needs nothing but itself: no script, no font, no request.
 
     Arguments
     ---------
     report : dict
         As of ``build_report``.
+    sounds : mapping, optional
+        Of its worst cycles, by ID; they are put into the page.
 
     Returns
     -------
@@ -52,6 +56,7 @@ def render_html(report: dict[str, Any]) -> str:
         {
             **_context(report),
             "charts": charts,
+            **sound_context(sounds),
             "whisker": lambda interval, low=0, high=100, reference=None: Markup(
                 whisker(interval, low, high, reference)
             ),
@@ -62,6 +67,11 @@ def render_html(report: dict[str, Any]) -> str:
 def render_markdown(report: dict[str, Any]) -> str:
     """Return a report as Markdown; arguments as of ``render_html``. The curves are in the page and in the JSON only."""
     return render("report.md.jinja", _context(report))
+
+
+def sound_context(sounds: Mapping[str, CycleSound] | None) -> dict[str, Any]:
+    """Return what the templates need to put sounds and pictures into a page."""
+    return {"sounds": sounds or {}, "embed": lambda content: b64encode(content).decode("ascii")}
 
 
 def headline_of(report: dict[str, Any]) -> list[str]:

@@ -1,23 +1,26 @@
 """How a report over seeds looks, as HTML and as Markdown."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lung_srad_plugin.evaluation.page import shared_context
+from lung_srad_plugin.evaluation.page import shared_context, sound_context
+from lung_srad_plugin.evaluation.worst_cycles import CycleSound
 from lung_srad_plugin.reporting.charts import seed_strip
 from lung_srad_plugin.reporting.pages import render
 
 STEP = 10  # the scale of the dots begins and ends at multiples of it
 
 
-def render_seeds_html(report: dict[str, Any]) -> str:
+def render_seeds_html(report: dict[str, Any], sounds: Mapping[str, CycleSound] | None = None) -> str:
     """Return a report over seeds as one HTML page that needs nothing but itself.
 
     Arguments
     ---------
     report : dict
         As of ``build_seeds_report``.
+    sounds : mapping, optional
+        As of ``render_html``.
 
     Returns
     -------
@@ -31,7 +34,9 @@ def render_seeds_html(report: dict[str, Any]) -> str:
     def strip(summary):
         return Markup(seed_strip(list(summary["values"].values()), summary["mean"], low, high))
 
-    return render("seeds.html.jinja", {**_context(report), "strip": strip, "scale": (low, high)})
+    return render(
+        "seeds.html.jinja", {**_context(report), **sound_context(sounds), "strip": strip, "scale": (low, high)}
+    )
 
 
 def render_seeds_markdown(report: dict[str, Any]) -> str:

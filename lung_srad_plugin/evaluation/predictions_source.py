@@ -5,6 +5,7 @@ from pathlib import Path
 from lung_srad_plugin.datasets.synthetic.marker import is_synthetic
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.evaluation.sources import Selection, Source, fit_apart, sha256_by_name
+from lung_srad_plugin.evaluation.worst_cycles import NAMELESS, CycleStretch, stretches_of
 from lung_srad_plugin.metrics.predictions import PredictionTable, check_complete
 from lung_srad_plugin.metrics.predictions_file import read_predictions
 
@@ -39,8 +40,7 @@ def load_predictions(
     """
     path = Path(path)
     table = read_predictions(path)
-    if manifest is not None:
-        _check_against(table, manifest, data_root)
+    stretches = None if manifest is None else _check_against(table, manifest, data_root)
     fits = {} if valid is None else {"fit": fit_apart(read_predictions(valid, table.labels), table, valid)}
     text = "predictions as given: how the epoch was selected is not known"
     return Source(
@@ -51,10 +51,13 @@ def load_predictions(
         of_training=False,
         cautions=["Nothing is known of how this model was trained and selected: the file of predictions does not say."],
         synthetic=is_synthetic(data_root),
+        stretches=stretches,
+        without_sound=NAMELESS,
     )
 
 
-def _check_against(table: PredictionTable, manifest, data_root) -> None:
+def _check_against(table: PredictionTable, manifest, data_root) -> dict[str, CycleStretch] | None:
+    """Refuse a manifest of other cycles; return where its cycles are, None without what the root stands for."""
     from lung_srad_plugin.datasets.manifests import read_manifest
 
     rows = read_manifest(manifest, data_root if data_root is not None else ".")
@@ -69,3 +72,4 @@ def _check_against(table: PredictionTable, manifest, data_root) -> None:
         raise LungSRADError(
             f"{len(wrong)} labels of the predictions are not those of {manifest}\n  " + "\n  ".join(wrong[:10])
         )
+    return None if data_root is None else stretches_of(rows)

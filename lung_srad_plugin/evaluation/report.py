@@ -8,6 +8,7 @@ from lung_srad_plugin.datasets.icbhi.recording_name import LOCATIONS, MODES
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions, synthetic_cautions
 from lung_srad_plugin.evaluation.sources import Selection, Source
 from lung_srad_plugin.evaluation.summary import GROUPED_BY, evaluate_predictions, plain
+from lung_srad_plugin.evaluation.worst_cycles import describe_worst
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.calibration import quality, scale_table
 from lung_srad_plugin.metrics.comparison import paired_difference
@@ -47,6 +48,7 @@ def build_report(
     bootstrap: Bootstrap | None = None,
     harmonic: bool = False,
     against: Mapping[str, PredictionTable] | None = None,
+    worst_cycles: int = 0,
 ) -> dict[str, Any]:
     """Evaluate predictions and say what must be known to read the numbers.
 
@@ -59,6 +61,8 @@ def build_report(
         As in ``compute_metrics``.
     against : dict, optional
         By name, the ``PredictionTable`` of other models on the same cycles, for paired differences.
+    worst_cycles : int
+        How many of the most confident wrong answers are in it.
 
     Returns
     -------
@@ -96,6 +100,8 @@ def build_report(
         "left_out": source.left_out,
         "facts": {**source.facts, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
     }
+    if worst_cycles:
+        report["worst_cycles"] = describe_worst(main.table, worst_cycles, source.stretches, source.without_sound)
     evaluation = report["evaluation"]
     report["cautions"] = [
         *synthetic_cautions(source),

@@ -7,6 +7,7 @@ from typing import Any
 from lung_srad_plugin.evaluation.cautions import data_cautions, not_comparable, one_answer_cautions, synthetic_cautions
 from lung_srad_plugin.evaluation.same_experiment import ExperimentRun, check_same_experiment
 from lung_srad_plugin.evaluation.summary import plain
+from lung_srad_plugin.evaluation.worst_cycles import describe_worst, mean_table
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
 from lung_srad_plugin.metrics.comparison import mean_with_intervals, over_seeds, paired_difference
 from lung_srad_plugin.metrics.icbhi_score import confusion_counts
@@ -23,6 +24,7 @@ def build_seeds_report(
     bootstrap: Bootstrap | None = None,
     harmonic: bool = False,
     against: Mapping[str, PredictionTable] | None = None,
+    worst_cycles: int = 0,
 ) -> dict[str, Any]:
     """Evaluate the runs of one experiment together.
 
@@ -36,6 +38,8 @@ def build_seeds_report(
         As in ``compute_metrics``.
     against : dict, optional
         By name, the ``PredictionTable`` of other models on the same cycles, for paired differences from the mean.
+    worst_cycles : int
+        How many of the most confident wrong answers of the mean probabilities are in it.
 
     Returns
     -------
@@ -87,6 +91,9 @@ def build_seeds_report(
         "runs": own,
         "facts": {**shared, "evaluated with": package_versions(), "evaluated at commit": source_commit()},
     }
+    if worst_cycles:
+        mean = mean_table(main)
+        report["worst_cycles"] = describe_worst(mean, worst_cycles, source.stretches, source.without_sound)
     report["cautions"] = _cautions(report, runs, by_rule[rules[0]])
     report["not_comparable"] = not_comparable(source, several_seeds=True)
     return plain(report)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.evaluation.worst_cycles import CycleStretch
 from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.validation_fit import ValidationFit, fit_on_validation, nothing_fitted
 from lung_srad_plugin.utils.provenance import file_sha256
@@ -76,6 +77,10 @@ class Source:
         By the data set's label, how many rows the mapping left out.
     trained_on_synthetic, synthetic : bool
         Whether the model was trained on synthetic sounds, and whether the evaluated ones are synthetic.
+    stretches : dict or None
+        Where the evaluated cycles are, by ID; None where that is not known.
+    without_sound : str or None
+        Why it is not.
     """
 
     name: str
@@ -89,6 +94,8 @@ class Source:
     left_out: dict[str, int] = field(default_factory=dict)
     trained_on_synthetic: bool = False
     synthetic: bool = False
+    stretches: dict[str, CycleStretch] | None = None
+    without_sound: str | None = None
 
 
 def fit_apart(valid: PredictionTable, table: PredictionTable, source: str | Path) -> ValidationFit:
