@@ -73,6 +73,8 @@ setup(
         "parquet": ["pyarrow"],
         # The page and the HTTP API of `lung-srad serve`.
         "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart"],
+        # An archive on one machine or many: `lung-srad screen`.
+        "screen": ["ray[data]>=2.60,<3", "pyarrow"],
         # The documentation, by `make docs`.
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [
@@ -94,6 +96,7 @@ setup(
             "pandas",
             "peft",
             "pyarrow",
+            "ray[data]>=2.60,<3; sys_platform != 'win32'",
             "onnx",
             "onnxscript",
             "onnxruntime",

@@ -1,0 +1,1 @@
+"""Screening an archive on several machines: recordings through Ray Data, results as Parquet."""
