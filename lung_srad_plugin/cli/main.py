@@ -22,6 +22,7 @@ from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, 
 from lung_srad_plugin.cli.push import push
 from lung_srad_plugin.cli.retention import retention
 from lung_srad_plugin.cli.review import review
+from lung_srad_plugin.cli.screen import EXAMPLES, screen
 from lung_srad_plugin.cli.segments import segments
 from lung_srad_plugin.cli.serve import serve
 from lung_srad_plugin.cli.spectrum import spectrum
@@ -83,6 +84,7 @@ app.command()(export)
 app.command()(info)
 app.command()(push)
 app.command()(classify)
+app.command(epilog=EXAMPLES)(screen)
 app.command()(serve)
 app.command()(segments)
 app.command()(review)
