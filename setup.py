@@ -75,11 +75,17 @@ setup(
         "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart"],
         # An archive on one machine or many: `lung-srad screen`.
         "screen": ["ray[data]>=2.60,<3", "pyarrow"],
+        # The notebooks of docs/notebooks: to run them, and to draw in them.
+        "notebooks": ["ipykernel", "matplotlib"],
         # The documentation, by `make docs`.
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [
             "build",
             "pyyaml",
+            # Notebooks run by the tests.
+            "ipykernel",
+            "nbclient",
+            "nbformat",
             "setuptools>=77",
             "twine",
             "pytest",

@@ -1,15 +1,17 @@
 """Parts of pages that are made from the package when the site is built: names, commands, experiments, data cards.
 
-A page holds a comment such as ``<!-- names: audio, scan -->``, ``<!-- commands -->``, ``<!-- experiments -->``,
-``<!-- data cards -->`` or ``<!-- file: CHANGELOG.md -->``, which is replaced.
+A page holds a comment such as ``<!-- names: audio, scan -->``, ``<!-- commands -->`` or ``<!-- notebook: demo -->``,
+which is replaced; ``MAKERS`` has them all.
 """
 
 import ast
+import json
 import posixpath
 import re
 from pathlib import Path
 
 import typer
+import yaml
 from mkdocs.structure.pages import Page
 from typer.cli import get_docs_for_click
 
@@ -146,8 +148,97 @@ def file_text(name: str, page: str) -> str:
     return _LINK.sub(relink, text)
 
 
-MAKERS = {"commands": command_entries, "experiments": experiment_entries, "data cards": data_cards}
-_COMMENT = re.compile(r"<!-- (names: (?P<folders>[\w, ]+)|file: (?P<file>\S+)|commands|experiments|data cards) -->")
+def hosted_notebook(name: str, address: str | None) -> str:
+    """Return the link that opens a notebook in Colab.
+
+    Arguments
+    ---------
+    name : str
+    address : str or None
+        Of the repository on GitHub; None leads to where a downloaded notebook is opened.
+
+    Example
+    -------
+    >>> hosted_notebook("demo", None)
+    'https://colab.research.google.com/#upload=true'
+    """
+    if address is None:
+        return "https://colab.research.google.com/#upload=true"
+    repository = address.rstrip("/").removesuffix(".git").removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{repository}/blob/main/docs/notebooks/{name}.ipynb"
+
+
+def notebook_text(name: str) -> str:
+    """Return the cells of a notebook as a page, after links to open it.
+
+    Example
+    -------
+    >>> "[Download the notebook](demo.ipynb)" in notebook_text("demo")
+    True
+    """
+    cells = json.loads((ROOT / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    texts = ["".join(cell["source"]) for cell in cells]
+    title, _, rest = texts[0].partition("\n")
+    address = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8")).get("repository-code")
+    how = "open it in Colab" if address else "open the downloaded notebook in Colab"
+    links = f"[Download the notebook]({name}.ipynb), or [{how}]({hosted_notebook(name, address)})."
+    shown = [
+        f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
+        for cell, text in zip(cells[1:], texts[1:], strict=True)
+    ]
+    return "\n\n".join([title, links, rest.strip(), *shown])
+
+
+def measured_entries() -> str:
+    """Return a table of what was measured with each experiment and grid, also those with which nothing was."""
+    entries = _zoo()["measured"]
+    lines = ["| `hparams/` | setting | test set | Score, 4-class | commit |", "|---|---|---|---|---|"]
+    for path in sorted((ROOT / "hparams").glob("*.yaml")):
+        rows = [
+            f"| {row['setting']} | {row['test']} | {row['figure']} | {row.get('commit', 'not recorded')} |"
+            for row in entries
+            if row["yaml"] == path.stem
+        ]
+        lines += [f"| `{path.name}` {row}" for row in rows or ["| | | not measured | |"]]
+    return "\n".join(lines)
+
+
+def published_entries() -> str:
+    """Return a table of the figures that others published of what experiments describe.
+
+    Example
+    -------
+    >>> "| `ast.yaml` | 77.14 / 41.97 / 59.55 | 66.77 |" in published_entries()
+    True
+    """
+    lines = ["| `hparams/` | Sp / Se / Score, 4-class | Score, 2-class |", "|---|---|---|"]
+    lines += [f"| `{row['yaml']}.yaml` | {row['figure']} | {row.get('two_class', '')} |" for row in _zoo()["published"]]
+    return "\n".join(lines)
+
+
+def _zoo():
+    return yaml.safe_load((ROOT / "docs" / "model_zoo.yaml").read_text(encoding="utf-8"))
+
+
+def card_text(name: str, page: str) -> str:
+    """Return the card of a model as a section of a page: its headings are one level lower, its title is left out."""
+    text = file_text(name, page).strip().split("\n", 1)[1]
+    return re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE).strip()
+
+
+# By what a comment begins with: what makes the text, of what follows the colon and the page.
+MAKERS = {
+    "names": lambda of, page: name_entries([folder.strip() for folder in of.split(",")]),
+    "file": lambda of, page: file_text(of, page),
+    "card": lambda of, page: card_text(of, page),
+    "notebook": lambda of, page: notebook_text(of),
+    "commands": lambda of, page: command_entries(),
+    "experiments": lambda of, page: experiment_entries(),
+    "data cards": lambda of, page: data_cards(),
+    "models measured": lambda of, page: measured_entries(),
+    "models published": lambda of, page: published_entries(),
+}
+_COMMENT = re.compile(rf"<!-- ({'|'.join(MAKERS)})(?:: ([^>]+?))? -->")
 
 
 def fill_page(markdown: str, page: str) -> str:
@@ -158,15 +249,7 @@ def fill_page(markdown: str, page: str) -> str:
     >>> fill_page("<!-- names: errors -->", "reference/basics.md")
     '::: lung_srad_plugin.LungSRADError'
     """
-
-    def make(found):
-        if found["folders"]:
-            return name_entries([folder.strip() for folder in found["folders"].split(",")])
-        if found["file"]:
-            return file_text(found["file"], page)
-        return MAKERS[found[1]]()
-
-    return _COMMENT.sub(make, markdown)
+    return _COMMENT.sub(lambda found: MAKERS[found[1]](found[2], page), markdown)
 
 
 def on_page_markdown(markdown: str, page: Page, **kwargs: object) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 from markdown_blocks import blocks_of, commands_of
 
 import lung_srad_plugin
@@ -249,3 +250,49 @@ def test_site_is_built_without_a_warning(made_pages, tmp_path):
     reference = "".join(page.read_text(encoding="utf-8") for page in (tmp_path / "site" / "reference").glob("*.html"))
     for name in lung_srad_plugin.__all__:
         assert name.startswith("_") or f'id="lung_srad_plugin.{name}"' in reference, name
+
+
+# ---- models ----
+
+
+def zoo():
+    return yaml.safe_load(read("docs/model_zoo.yaml"))
+
+
+def cells_of(table):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def test_every_experiment_has_a_row_of_what_was_measured(made_pages):
+    rows = cells_of(made_pages["measured_entries"]())
+    assert {row[0] for row in rows} == {f"`{path.name}`" for path in (ROOT / "hparams").glob("*.yaml")}
+    shown = [row[3] for row in rows if row[3] != "not measured"]
+    assert sorted(shown) == sorted(entry["figure"] for entry in zoo()["measured"])
+
+
+@pytest.mark.parametrize("entry", zoo()["measured"], ids=lambda entry: f"{entry['yaml']}-{entry['figure']}")
+def test_a_measured_figure_is_the_one_of_the_results(entry):
+    assert (ROOT / "hparams" / f"{entry['yaml']}.yaml").is_file()
+    assert entry["from"] in ("RESULTS.md", "docs/results-icbhi.md")
+    lines = [line for line in read(entry["from"]).splitlines() if entry["figure"] in line]
+    assert lines, f"{entry['figure']} is not in {entry['from']}"
+    if name := re.search(r"row (`\w+`)", entry["setting"]):
+        assert any(line.startswith(f"| {name[1]} |") for line in lines)
+    if "commit" in entry:
+        assert re.search(rf"[Cc]ommit {entry['commit']}\b", read(entry["from"]))
+
+
+def test_published_figures_stand_apart_from_measured_ones(made_pages):
+    pages = read("docs/models.md").partition("## Published by others")
+    assert "<!-- models measured -->" in pages[0] and "<!-- models published -->" in pages[2]
+    table = [line for line in read("docs/results-icbhi.md").splitlines() if line.startswith("| ")]
+    for entry in zoo()["published"]:
+        (line,) = [line for line in table if f"`{entry['yaml']}.yaml`" in line]
+        assert entry["figure"] in line and entry.get("two_class", "") in line
+        assert entry["figure"] not in made_pages["measured_entries"]()
+
+
+def test_the_card_of_the_starter_model_is_on_the_page_of_models(made_pages):
+    text = made_pages["fill_page"](read("docs/models.md"), "models.md")
+    assert "### Intended use" in text and "#### SPRSound inter" in text and "model-index" not in text
+    assert text.count("\n# ") == 0 and "<!--" not in text
