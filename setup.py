@@ -49,6 +49,7 @@ setup(
         "soundfile",
         "safetensors",
         "scikit-learn",
+        "threadpoolctl",
         "scipy",
         "matplotlib",
         "jinja2",

@@ -58,8 +58,11 @@ class BatchPredictions(NamedTuple):
             torch.cat(scores) if scores else None,
         )
 
+    def part(self, begin: int, end: int) -> BatchPredictions:
+        """Return those of some neighbouring clips."""
+        return BatchPredictions(*(None if values is None else values[begin:end] for values in self))
 
-@torch.no_grad()
+
 def predict(
     classifier: LungSoundClassifier, clips: Iterable[Clip], batch_size: int, progress: Callable | None = None
 ) -> Iterator[BatchPredictions]:
@@ -86,23 +89,41 @@ def predict(
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise LungSRADError(f"batch_size={batch_size!r}; expected a whole number, at least 1")
-    check_process()
     clips, done = iter(clips), 0
     while batch := list(islice(clips, batch_size)):
-        waveforms = torch.stack([clip.waveform for clip in batch])
-        # Shaped already: the front end's filterbank follows, without the fades of whole recordings.
-        with classifier.inference_ctx:
-            feats = classifier.mods.compute_features.fbank(waveforms.to(classifier.device))
-        embeddings = embed(classifier, feats)
-        log_probs = classify_embeddings(classifier, embeddings)
-        novelty = None if classifier.novelty is None else score_novelty(classifier, feats)
-        predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu(), novelty)
-        results = (result for result in predictions if result is not None)
-        check_finite(results, [clip.name for clip in batch], waveforms)
-        yield predictions
+        yield predict_batch(classifier, batch)
         done += len(batch)
         if progress is not None:
             progress(done)
+
+
+@torch.no_grad()
+def predict_batch(classifier: LungSoundClassifier, clips: Sequence[Clip]) -> BatchPredictions:
+    """Run a model over clips at once.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    clips : list of Clip
+        At least one.
+
+    Raises
+    ------
+    LungSRADError
+        Where a result is not finite.
+    """
+    check_process()
+    waveforms = torch.stack([clip.waveform for clip in clips])
+    # Shaped already: the front end's filterbank follows, without the fades of whole recordings.
+    with classifier.inference_ctx:
+        feats = classifier.mods.compute_features.fbank(waveforms.to(classifier.device))
+    embeddings = embed(classifier, feats)
+    log_probs = classify_embeddings(classifier, embeddings)
+    novelty = None if classifier.novelty is None else score_novelty(classifier, feats)
+    predictions = BatchPredictions(embeddings.squeeze(1).float().cpu(), log_probs.cpu(), novelty)
+    results = (result for result in predictions if result is not None)
+    check_finite(results, [clip.name for clip in clips], waveforms)
+    return predictions
 
 
 def embed(classifier: LungSoundClassifier, feats: torch.Tensor) -> torch.Tensor:

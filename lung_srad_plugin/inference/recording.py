@@ -142,6 +142,33 @@ def classify_recording(
         Where the samples cannot be decoded, or there is no sound in any cycle.
     """
     predictions = run_recording(classifier, recording, batch_size, progress)
+    return assemble_result(classifier, recording, predictions, temperature, operating_point)
+
+
+def assemble_result(
+    classifier: LungSoundClassifier,
+    recording: CutRecording,
+    predictions: BatchPredictions,
+    temperature: float,
+    operating_point: OperatingPoint | None = None,
+) -> Classification:
+    """Return the result of a recording from what the model computed for its cycles or windows.
+
+    Arguments
+    ---------
+    classifier : LungSoundClassifier
+    recording : CutRecording
+        Read to its end.
+    predictions : BatchPredictions
+        Of all of its clips.
+    temperature, operating_point
+        As for ``classify_recording``.
+
+    Raises
+    ------
+    LungSRADError
+        Where there is no sound in any cycle.
+    """
     stream = recording.stream
     flaws = stream.flaws()
     with_sound, silent = sort_by_sound(recording.spans, stream)

@@ -46,6 +46,31 @@ def respect_cpu_quota() -> None:
         torch.set_num_threads(allowed)
 
 
+def compute_alone() -> None:
+    """Let torch compute in the calling thread without helpers; other threads keep the number they have.
+
+    Each thread that computes with OpenMP has helpers of its own. One that decodes recordings beside a model would
+    otherwise take as many cores again as the model has. ``torch.set_num_threads`` counts for all threads.
+
+    Example
+    -------
+    >>> import threading, torch
+    >>> before, inside = torch.get_num_threads(), []
+    >>> def work():
+    ...     compute_alone()
+    ...     inside.append(torch.get_num_threads())
+    >>> thread = threading.Thread(target=work)
+    >>> thread.start(); thread.join()
+    >>> inside, torch.get_num_threads() == before
+    ([1], True)
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.get_num_threads()  # torch initialises the thread's number at first use, which must not come after the limit
+    threadpool_limits(1, user_api="openmp")
+
+
 def cpu_quota(membership: str | Path = "/proc/self/cgroup", hierarchy: str | Path = "/sys/fs/cgroup") -> float | None:
     """Return how many CPUs the control groups of this process may use at once (Linux, cgroup version 1 or 2).
 
