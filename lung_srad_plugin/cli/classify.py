@@ -12,6 +12,7 @@ from lung_srad_plugin.utils.devices import PRECISIONS
 
 
 def classify(
+    context: typer.Context,
     files: Annotated[list[str], typer.Argument(help="Recordings, folders of them, or patterns such as 'a/*.wav'.")],
     model: Annotated[
         str | None,
@@ -33,7 +34,10 @@ def classify(
     format: Annotated[str, choice(list(ENDINGS), "json is one line for each file.")] = "table",
     output: Annotated[
         Path | None,
-        typer.Option(help="Folder for one result file for each recording, NAME.lung-srad.*, instead of printing."),
+        typer.Option(
+            help="Instead of printing: a folder for one result file for each recording, NAME.lung-srad.*; or one table "
+            "of all recordings, which ends in .csv, .jsonl or .parquet and is continued where it was stopped.",
+        ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each recording.")] = None,
     window: Annotated[
@@ -58,7 +62,12 @@ def classify(
             "mixing: for encoders with SS2D layers; gradients, occlusion: by captum, for every encoder, slower.",
         ),
     ] = EXPLAIN_METHODS[0],
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows that go through the model at once.")] = 2,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Windows that go through the model at once; if left out 2, and 8 for a table of all recordings."
+        ),
+    ] = None,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Apply the temperature fitted on the model's validation cycles.")
     ] = False,
@@ -72,14 +81,61 @@ def classify(
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     precision: Annotated[str, choice(PRECISIONS, "Of the computation.")] = "fp32",
     trust_code: TrustCode = False,
+    patients: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns patient, and wav or file: adds a row for each patient to a table."),
+    ] = None,
+    patient_pattern: Annotated[
+        str | None,
+        typer.Option(help="Instead: what names of recordings match, with a group (?P<patient>...); icbhi; sprsound."),
+    ] = None,
+    decoding_threads: Annotated[
+        int, typer.Option(min=1, help="Recordings of a table that are decoded at once while the model computes.")
+    ] = 1,
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="Take the settings of an earlier table, NAME.run.json; options that are given win."),
+    ] = None,
 ):
     """Classify recordings of any length, sample rate and format that libsndfile or PyAV (extra formats) reads.
 
     The class is the most probable one. P(abnormal) is 1 - P(normal), so it can exceed 0.5 beside normal.
     """
+    from lung_srad_plugin.cli.classify_archive import classify_to_table, is_table, merge_settings, refuse_patients
     from lung_srad_plugin.cli.classify_files import ClassifyOptions, classify_files
 
-    run_opts = {"precision": precision} if device is None else {"precision": precision, "device": device}
+    to_table = is_table(output)
+    given = {
+        **{"model": model, "annotations": annotations, "window": window, "hop": hop, "merging": merging},
+        **{"calibrated": calibrated, "sensitivity": sensitivity, "device": device, "precision": precision},
+        **{"batch_size": batch_size or (8 if to_table else 2), "decoding_threads": decoding_threads},
+        **{"patients": patients, "patient_pattern": patient_pattern},
+    }
+    named = {name for name in given if _is_named(context, name)}
+    used, expected = merge_settings(settings, given, named)
     method = explain_method if explain else None
-    options = ClassifyOptions(annotations, hop, batch_size, calibrated, sensitivity, window, merging, method)
-    raise typer.Exit(classify_files(files, model, run_opts, options, format, output, plot, trust_code))
+    options = ClassifyOptions(
+        used.annotations,
+        used.hop,
+        used.batch_size,
+        used.calibrated,
+        used.sensitivity,
+        used.window,
+        used.merging,
+        method,
+    )
+    run_opts = (
+        {"precision": used.precision} if used.device is None else {"precision": used.precision, "device": used.device}
+    )
+    if output is not None and to_table:
+        code = classify_to_table(files, output, used, expected, run_opts, options, format, plot, trust_code)
+    else:
+        refuse_patients(used)
+        code = classify_files(files, used.model, run_opts, options, format, output, plot, trust_code)
+    raise typer.Exit(code)
+
+
+def _is_named(context: typer.Context, name: str) -> bool:
+    """Return whether an option stands on the command line."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lung_srad_plugin.annotations.files import find_annotation
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
@@ -25,6 +25,9 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files
 from lung_srad_plugin.utils.progress import progress_bars
 from lung_srad_plugin.utils.text import printable, printable_lines
+
+if TYPE_CHECKING:
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 
 @dataclass(frozen=True)
@@ -108,20 +111,7 @@ def classify_files(
     for folder in (output, plot):
         _make_folder(folder)
 
-    from lung_srad_plugin.export.novelty_file import describe_missing
-    from lung_srad_plugin.inference.classifier import LungSoundClassifier
-    from lung_srad_plugin.inference.starter_model import describe_starter
-
-    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-    _check_model(classifier, options)
-    if model is None:
-        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
-    if classifier.trained_on_synthetic:
-        print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
-    if classifier.novelty is None:
-        missing = printable(describe_missing(classifier.config))
-        print(f"note: {printable(classifier.model_id)} cannot tell sounds unlike its training sounds: {missing}",
-              file=sys.stderr, flush=True)  # fmt: skip
+    classifier = load_classifier(model, run_opts, options, trust_code)
     failed = done = 0
     notes = ReliabilityNotes(classifier.uncertain_below)
     with progress_bars() as progress:
@@ -150,7 +140,7 @@ def classify_files(
                 raise
             except Exception as error:
                 failed += 1
-                print(f"error: {printable_lines(_describe(error, recording))}", file=sys.stderr, flush=True)
+                print(f"error: {printable_lines(describe_error(error, recording))}", file=sys.stderr, flush=True)
             finally:
                 progress.remove_task(part_task)
             progress.advance(files_task)
@@ -159,6 +149,33 @@ def classify_files(
     if failed:
         print(f"{failed} of {len(recordings)} recordings failed; the reasons are above", file=sys.stderr)
     return FAILED if failed else 0
+
+
+def load_classifier(
+    model: str | None, run_opts: dict[str, Any], options: ClassifyOptions, trust_code: bool
+) -> LungSoundClassifier:
+    """Return the classifier, checked against the options, and say on standard error what a reader must know of it.
+
+    Arguments
+    ---------
+    model, run_opts, options, trust_code
+        As for ``classify_files``.
+    """
+    from lung_srad_plugin.export.novelty_file import describe_missing
+    from lung_srad_plugin.inference.classifier import LungSoundClassifier
+    from lung_srad_plugin.inference.starter_model import describe_starter
+
+    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
+    _check_model(classifier, options)
+    if model is None:
+        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
+    if classifier.trained_on_synthetic:
+        print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
+    if classifier.novelty is None:
+        missing = printable(describe_missing(classifier.config))
+        print(f"note: {printable(classifier.model_id)} cannot tell sounds unlike its training sounds: {missing}",
+              file=sys.stderr, flush=True)  # fmt: skip
+    return classifier
 
 
 def _classify(classifier, recording, options, progress):
@@ -194,9 +211,10 @@ def _check_model(classifier, options):
         check_methods([options.explain], classifier.mods.embedding_model)
 
 
-def _describe(error, recording):
+def describe_error(error: Exception, recording: Path) -> str:
+    """Return what standard error says of a recording that failed."""
     if isinstance(error, LungSRADError):
-        return error
+        return str(error)
     if isinstance(error, OSError):
         return f"{recording}: {error.strerror or error}"
     return f"{recording}: {type(error).__name__}: {error} (unexpected; please report it with the recording)"

@@ -60,7 +60,8 @@ class BatchPredictions(NamedTuple):
 
     def part(self, begin: int, end: int) -> BatchPredictions:
         """Return those of some neighbouring clips."""
-        return BatchPredictions(*(None if values is None else values[begin:end] for values in self))
+        novelty = None if self.novelty is None else self.novelty[begin:end]
+        return BatchPredictions(self.embeddings[begin:end], self.log_probs[begin:end], novelty)
 
 
 def predict(

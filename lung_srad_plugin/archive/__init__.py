@@ -1,0 +1,1 @@
+"""Many recordings on one machine: one table of all results, which a stopped run continues."""
