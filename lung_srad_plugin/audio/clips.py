@@ -6,10 +6,12 @@ import numpy as np
 import soundfile
 
 from lung_srad_plugin.audio.bounds import check_bounds
+from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.source import AudioSource
 from lung_srad_plugin.errors import LungSRADError
 
 FORMATS = ("wav", "flac")
+HEARD_RATE = 16000  # Hz: browsers play every recording at it, also those of 4 kHz
 LOUDEST = 0.9  # of full scale
 _LONG_SAMPLES = ("PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
@@ -90,3 +92,16 @@ def loud_flac(samples: np.ndarray, sample_rate: int) -> bytes:
     scaled = LOUDEST * samples / max(np.abs(samples).max(), 1e-6)
     soundfile.write(content, scaled, sample_rate, format="FLAC", subtype="PCM_16")
     return content.getvalue()
+
+
+def heard_flac(recording: AudioSource) -> bytes:
+    """Return a recording as a page plays it: one channel, at ``HEARD_RATE``, as loud as it can be.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.audio.source import audio_source
+    >>> tone = audio_source(np.sin(np.arange(8000.0)), sample_rate=4000)
+    >>> soundfile.info(io.BytesIO(heard_flac(tone))).frames
+    32000
+    """
+    return loud_flac(load_recording(recording, HEARD_RATE).numpy(), HEARD_RATE)

@@ -145,7 +145,7 @@ def _result_files(source: str) -> list[Path]:
             f"{printable(source)}: holds recordings and results of them; name one kind, such as '{source}/*.wav' or "
             f"'{source}/*.lung-srad.json'"
         )
-    if path.suffix.lower() in (".json", ".jsonl"):
+    if path.suffix.lower() in (".json", ".jsonl", ".parquet"):
         found = sorted(path.parent.glob(path.name)) if not path.is_file() else [path]
         if not found:
             raise LungSRADError(f"{printable(source)}: no such file of results")

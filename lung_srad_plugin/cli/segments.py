@@ -17,7 +17,8 @@ def segments(
         str,
         typer.Argument(
             help="A recording, a folder of recordings, or a pattern such as 'a/*.wav'; a manifest (.csv), whose cycles "
-            "are classified; or results that classify wrote (.json, .csv, a folder of them), which need no model."
+            "are classified; or results that classify wrote (.json, .jsonl, .csv, .parquet, a folder of them), which "
+            "need no model."
         ),
     ],
     destination: Annotated[Path, typer.Argument(help="Folder for clips/ and segments.csv; without segments so far.")],

@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lung_srad_plugin.audio.clips import cut_clip, loud_flac
+from lung_srad_plugin.audio.clips import cut_clip, heard_flac
 from lung_srad_plugin.audio.quality import MIN_SECONDS
-from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.inference.clip_picture import ClipPicture, draw_clip
 from lung_srad_plugin.metrics.predictions import PredictionTable, align
 
 SHOWN_CYCLES = 8
-HEARD_RATE = 16000  # Hz: browsers play every recording at it, also those of 4 kHz
 NAMELESS = (
     "The sounds are not here: predictions alone do not say where the recordings are. Give the manifest too, and what "
     "{data_root} in it stands for with --data-root."
@@ -140,7 +138,7 @@ def _load(stretch: CycleStretch) -> CycleSound:
     # A cycle may be too short for a spectrum; then what follows or precedes it is heard too.
     start = max(0.0, min(stretch.start, length - MIN_SECONDS))
     clip = audio_source(cut_clip(source, start, max(stretch.stop, start + MIN_SECONDS)), name=source.name)
-    return CycleSound(draw_clip(clip), loud_flac(load_recording(clip, HEARD_RATE).numpy(), HEARD_RATE))
+    return CycleSound(draw_clip(clip), heard_flac(clip))
 
 
 def mean_table(tables: Sequence[PredictionTable]) -> PredictionTable:

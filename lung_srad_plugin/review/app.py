@@ -10,17 +10,15 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from lung_srad_plugin.audio.clips import loud_flac
-from lung_srad_plugin.audio.reading import load_recording
+from lung_srad_plugin.audio.clips import heard_flac
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.clip_picture import ClipPicture, draw_clip
 from lung_srad_plugin.reporting.pages import render
 from lung_srad_plugin.review.decisions import DecisionLog, check_reviewer
-from lung_srad_plugin.review.segments_table import SegmentRow, read_segments
+from lung_srad_plugin.review.segments_table import CutSegment, read_segments
 from lung_srad_plugin.serving.server import LOCAL_NAMES
 
-HEARD_RATE = 16000  # Hz: browsers play every recording at it, also those of 4 kHz
 KEPT = 64  # pictures and sounds in memory
 MARK = "review"  # of the header that only the page itself can send
 
@@ -54,9 +52,9 @@ def create_review_app(folder: Path, reviewer: str, blind: bool = False) -> FastA
     log = DecisionLog(folder, {name: row.predicted for name, row in segments.items()})
     writing, drawing = threading.Lock(), threading.Lock()
     app = FastAPI(title="Lung-SRAD review", openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOCAL_NAMES, "testserver"], www_redirect=False)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL_NAMES), www_redirect=False)
 
-    def find(identifier: str) -> SegmentRow:
+    def find(identifier: str) -> CutSegment:
         if identifier not in segments:
             raise HTTPException(404, "no such segment")
         return segments[identifier]
@@ -76,7 +74,7 @@ def create_review_app(folder: Path, reviewer: str, blind: bool = False) -> FastA
 
     @lru_cache(maxsize=KEPT)
     def sound_of(identifier: str) -> bytes:
-        return loud_flac(load_recording(folder / segments[identifier].clip, HEARD_RATE).numpy(), HEARD_RATE)
+        return heard_flac(audio_source(folder / segments[identifier].clip))
 
     @app.exception_handler(LungSRADError)
     async def _mistake(request: Any, error: LungSRADError) -> Response:
@@ -130,7 +128,7 @@ def create_review_app(folder: Path, reviewer: str, blind: bool = False) -> FastA
     return app
 
 
-def _shown(row: SegmentRow, blind: bool) -> dict[str, Any]:
+def _shown(row: CutSegment, blind: bool) -> dict[str, Any]:
     """Return what the page is told of a segment."""
     times = row.model_dump(include={"ID", "start", "end", "clip_start", "clip_end"})
     shown = {**times, "recording": Path(row.recording).name}

@@ -7,7 +7,7 @@ from lung_srad_plugin.audio.clips import cut_clip
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.review.candidates import Candidate, confidence_of
-from lung_srad_plugin.review.segments_table import CLIPS, TABLE, SegmentRow, format_segments
+from lung_srad_plugin.review.segments_table import CLIPS, TABLE, CutSegment, format_segments
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
 from lung_srad_plugin.utils.text import printable
 
@@ -41,7 +41,7 @@ def cut_candidates(
     context: float = 0.0,
     format: str = "wav",
     progress: Callable[[], object] | None = None,
-) -> list[SegmentRow]:
+) -> list[CutSegment]:
     """Write a clip of each candidate, and then the table.
 
     A folder without a table was left by a run that was stopped: running it again writes the same files.
@@ -61,7 +61,7 @@ def cut_candidates(
 
     Returns
     -------
-    list of SegmentRow
+    list of CutSegment
 
     Raises
     ------
@@ -87,7 +87,7 @@ def _row(candidate, name, context, format):
         length = file.frames / file.samplerate
     end = min(segment.end, length)
     identifier = segment_name(name, segment.start, end)
-    return SegmentRow(
+    return CutSegment(
         ID=identifier,
         clip=f"{CLIPS}/{identifier}.{format}",
         recording=str(candidate.recording),

@@ -14,7 +14,7 @@ from lung_srad_plugin.utils.text import printable
 TABLE, CLIPS = "segments.csv", "clips"
 
 
-class SegmentRow(BaseModel):
+class CutSegment(BaseModel):
     """A row: one segment.
 
     ``recording`` is an absolute path; ``start`` and ``end`` are the segment's times in it, ``clip_start`` and
@@ -42,11 +42,11 @@ class SegmentRow(BaseModel):
     probabilities: dict[str, float]
 
 
-_COLUMNS = tuple(name for name in SegmentRow.model_fields if name != "probabilities")
+_COLUMNS = tuple(name for name in CutSegment.model_fields if name != "probabilities")
 _MAY_BE_BLANK = ("uncertain", "unlike_training_score", "unlike_training")
 
 
-def format_segments(rows: Sequence[SegmentRow]) -> str:
+def format_segments(rows: Sequence[CutSegment]) -> str:
     """Return the text of the table; the probabilities ``p_<class>`` come last.
 
     Raises
@@ -56,7 +56,7 @@ def format_segments(rows: Sequence[SegmentRow]) -> str:
 
     Example
     -------
-    >>> row = SegmentRow(ID="a_1", clip="clips/a_1.wav", recording="/a.wav", start=1, end=2, clip_start=0.5,
+    >>> row = CutSegment(ID="a_1", clip="clips/a_1.wav", recording="/a.wav", start=1, end=2, clip_start=0.5,
     ...     clip_end=2.5, predicted="normal", confidence=0.75, uncertain=False, unlike_training_score=None,
     ...     unlike_training=None, patient="", annotated="", model="demo",
     ...     probabilities={"normal": 0.75, "wheeze": 0.25})
@@ -75,7 +75,7 @@ def format_segments(rows: Sequence[SegmentRow]) -> str:
     return text.getvalue()
 
 
-def read_segments(folder: Path) -> list[SegmentRow]:
+def read_segments(folder: Path) -> list[CutSegment]:
     """Read the table of a folder, and check that its clips are there.
 
     Raises
@@ -119,4 +119,4 @@ def read_segments(folder: Path) -> list[SegmentRow]:
 
 def _row(cells, labels):
     values = {name: cells[name] or None if name in _MAY_BE_BLANK else cells[name] for name in _COLUMNS}
-    return SegmentRow(**values, probabilities={name[2:]: cells[name] for name in labels})
+    return CutSegment(**values, probabilities={name[2:]: cells[name] for name in labels})

@@ -1,4 +1,4 @@
-"""Results that ``lung-srad classify`` wrote earlier, as JSON or CSV: read, checked, and their recordings found."""
+"""Results that ``lung-srad classify`` wrote earlier: JSON, CSV or Parquet read, checked, and the recordings found."""
 
 import csv
 import io
@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.inference.result import Segment, make_segment
+from lung_srad_plugin.inference.rows import import_pyarrow
 from lung_srad_plugin.utils.files import RESULT_MARK
 
-ENDINGS = (".json", ".jsonl", ".csv")
+ENDINGS = (".json", ".jsonl", ".csv", ".parquet")
 _COLUMNS = ("file", "start", "end", "label", "model")
-_FLAGS = {"True": True, "False": False, "": None}
 SHOWN = 50
 
 
@@ -53,7 +53,7 @@ class StoredSegment(BaseModel):
 class StoredResult(BaseModel):
     """The result of a recording as it was stored.
 
-    ``kind`` is ``"cycles"`` or ``"timeline"``; CSV does not say it, and counts as a timeline.
+    ``kind`` is ``"cycles"`` or ``"timeline"``; the CSV of a single recording does not say it, and counts as a timeline.
     """
 
     file: str
@@ -74,7 +74,7 @@ def is_result_file(path: Path) -> bool:
 
 
 def read_results(paths: Iterable[Path]) -> list[StoredResult]:
-    """Read result files: JSON of one recording, lines of JSON, or CSV of any number of recordings.
+    """Read result files: JSON of a recording, or lines of JSON, CSV and Parquet of any number of recordings.
 
     Raises
     ------
@@ -122,13 +122,16 @@ def find_audio(results: Sequence[StoredResult], root: Path | None = None) -> lis
 
 
 def _read_file(path):
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return _read_parquet(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         return [], [Problem(str(path), f"cannot be opened: {error.strerror}")]
     except UnicodeDecodeError:
         return [], [Problem(str(path), "is not UTF-8 text")]
-    return _read_csv(path, text) if path.suffix.lower() == ".csv" else _read_json(path, text)
+    return _read_csv(path, text) if ending == ".csv" else _read_json(path, text)
 
 
 def _read_json(path, text):
@@ -143,31 +146,54 @@ def _read_json(path, text):
                 entries.append((number, json.loads(line)))
             except json.JSONDecodeError as error:
                 return [], [Problem(str(path), f"is not JSON ({error.msg})", line=number if entries else whole.lineno)]
-        return _parse(entries, path)
+        of_segments = all(isinstance(entry, dict) and "segments" not in entry for _, entry in entries)
+        return _of_rows(path, entries, "line") if of_segments else _parse(entries, path)
 
 
 def _read_csv(path, text):
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    header = reader.fieldnames or []
+    rows = list(enumerate(csv.DictReader(io.StringIO(text, newline="")), 2))
+    # A header again, where files were joined, is no row.
+    return _of_rows(path, [(number, row) for number, row in rows if row.get("file") != "file"], "row")
+
+
+def _read_parquet(path):
+    pyarrow = import_pyarrow()
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        return [], [Problem(str(path), f"cannot be read as Parquet ({error})")]
+    return _of_rows(path, list(enumerate(rows, 1)), "row")
+
+
+def _of_rows(path, rows, counted):
+    """Return results from rows that are segments, those of a recording one after another."""
+    if not rows:
+        return [], [Problem(str(path), "has no rows; expected a result of lung-srad classify")]
+    header = list(rows[0][1])
     missing = [name for name in _COLUMNS if name not in header]
     labels = [name[2:] for name in header if name.startswith("p_")]
     if missing or not labels:
         wanted = ", ".join([*missing, *([] if labels else ["p_<class>"])])
         return [], [Problem(str(path), f"has no {wanted}; expected a result of lung-srad classify", row=1)]
-    rows = [row for row in enumerate(reader, 2) if row[1]["file"] != "file"]  # a header again where files were joined
     entries = []
     for file, group in groupby(rows, key=lambda row: row[1]["file"]):
         of_file = list(group)
-        segments = [_csv_segment(row, labels) for _, row in of_file]
-        entries.append((of_file[0][0], {"file": _unquote(file), "model": of_file[0][1]["model"], "segments": segments}))
-    return _parse(entries, path, counted="row")
+        number, first = of_file[0]
+        kind = {"kind": first["kind"]} if first.get("kind") else {}
+        segments = [_segment(row, labels) for _, row in of_file]
+        entries.append((number, {"file": _unquote(file), "model": first["model"], "segments": segments, **kind}))
+    return _parse(entries, path, counted)
 
 
-def _csv_segment(row, labels) -> dict[str, Any]:
-    optional = {name: row.get(name) or None for name in ("confidence", "unlike_training_score")}
-    flags = {name: _FLAGS.get(row.get(name) or "", row.get(name)) for name in ("uncertain", "unlike_training")}
-    times = {name: row[name] for name in ("start", "end", "label")}
-    return {**times, "probabilities": {label: row[f"p_{label}"] for label in labels}, **optional, **flags}
+def _segment(row, labels) -> dict[str, Any]:
+    optional = {name: _known(row.get(name)) for name in ("confidence", "unlike_training_score")}
+    flags = {name: _known(row.get(name)) for name in ("uncertain", "unlike_training")}
+    times = {name: row.get(name) for name in ("start", "end", "label")}
+    return {**times, "probabilities": {label: row.get(f"p_{label}") for label in labels}, **optional, **flags}
+
+
+def _known(value):
+    return None if value == "" else value
 
 
 def _unquote(name):

@@ -10,7 +10,7 @@ from lung_srad_plugin.datasets.manifests import read_manifest
 from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.review.decisions import Decision
-from lung_srad_plugin.review.segments_table import SegmentRow
+from lung_srad_plugin.review.segments_table import CutSegment
 
 _CURE = "Give --manifest, a rule such as --patient-pattern '^([^_]+)_', or --no-patients."
 
@@ -34,13 +34,13 @@ class LabelledSegments:
 
 
 def settle_labels(
-    segments: Sequence[SegmentRow], decisions: Sequence[Decision], reviewer: str | None = None
+    segments: Sequence[CutSegment], decisions: Sequence[Decision], reviewer: str | None = None
 ) -> LabelledSegments:
     """Return the label of each segment: that of one reviewer, or the one that all who decided gave.
 
     Arguments
     ---------
-    segments : sequence of SegmentRow
+    segments : sequence of CutSegment
     decisions : sequence of Decision
         As of ``DecisionLog.latest``.
     reviewer : str, optional
@@ -71,7 +71,7 @@ def settle_labels(
 
 
 def manifest_rows(
-    segments: Sequence[SegmentRow],
+    segments: Sequence[CutSegment],
     labels: Mapping[str, Decision],
     patients: Mapping[str, str] | None,
     data_root: Path | None = None,
@@ -83,7 +83,7 @@ def manifest_rows(
 
     Arguments
     ---------
-    segments : sequence of SegmentRow
+    segments : sequence of CutSegment
     labels : mapping
         By ID.
     patients : mapping or None
@@ -118,7 +118,7 @@ def manifest_rows(
 
 
 def find_patients(
-    segments: Sequence[SegmentRow],
+    segments: Sequence[CutSegment],
     manifest: Path | None = None,
     data_root: Path | None = None,
     pattern: str | None = None,
@@ -130,7 +130,7 @@ def find_patients(
 
     Arguments
     ---------
-    segments : sequence of SegmentRow
+    segments : sequence of CutSegment
     manifest : Path, optional
         With a column ``patient``.
     data_root : Path, optional
@@ -146,7 +146,7 @@ def find_patients(
 
     Example
     -------
-    >>> row = SegmentRow(ID="a", clip="a.wav", recording="/data/101_1b1.wav", start=1, end=2, clip_start=1, clip_end=2,
+    >>> row = CutSegment(ID="a", clip="a.wav", recording="/data/101_1b1.wav", start=1, end=2, clip_start=1, clip_end=2,
     ...     predicted="normal", confidence=1, uncertain=False, unlike_training_score=None, unlike_training=None,
     ...     patient="", annotated="", model="demo", probabilities={"normal": 1, "wheeze": 0})
     >>> find_patients([row], pattern="^([^_]+)_")

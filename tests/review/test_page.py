@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sys
 import threading
 import time
 
@@ -31,12 +32,16 @@ def decisions_of(folder):
         return [(row["ID"], row["decision"], row["label"], row["blind"]) for row in csv.DictReader(file)]
 
 
+def open_page(folder, reviewer="Koch", blind=False):
+    return TestClient(create_review_app(folder, reviewer, blind), base_url="http://127.0.0.1")
+
+
 # ---- the server ----
 
 
 @pytest.fixture
 def client(segments):
-    return TestClient(create_review_app(segments, "Koch"))
+    return open_page(segments)
 
 
 def test_decisions_are_on_disk_when_the_server_answers(client, segments):
@@ -47,7 +52,7 @@ def test_decisions_are_on_disk_when_the_server_answers(client, segments):
     client.post("/api/decisions", json={"ID": second.ID, "label": None}, headers=HEADERS)
     assert client.post("/api/undo", headers=HEADERS).json() == {"ID": second.ID, "decided": {first.ID: "both"}}
     assert client.get("/api/segments").json()["decided"] == {first.ID: "both"}
-    other = TestClient(create_review_app(segments, "Lee"))
+    other = open_page(segments, "Lee")
     assert other.get("/api/segments").json()["decided"] == {}
     assert other.post("/api/undo", headers=HEADERS).json()["ID"] is None
 
@@ -97,7 +102,7 @@ def test_sound_and_picture_are_of_the_clip(client, segments):
 
 
 def test_a_blind_page_is_not_told_what_the_model_says(segments):
-    client = TestClient(create_review_app(segments, "Koch", blind=True))
+    client = open_page(segments, blind=True)
     for segment in client.get("/api/segments").json()["segments"]:
         assert set(segment) == {"ID", "start", "end", "clip_start", "clip_end", "recording"}
     assert 'data-key="a"' not in client.get("/").text and 'id="suggestion"' not in client.get("/").text
@@ -109,6 +114,14 @@ def test_a_taken_port_is_refused(run, segments):
     with listen("127.0.0.1", 0) as taken:
         code, _, err = run("review", segments, "--reviewer", "Koch", "--port", taken.getsockname()[1])
     assert code == 2 and "--port" in err
+
+
+def test_a_missing_extra_is_named(run, segments, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    for name in ("lung_srad_plugin.review.server", "lung_srad_plugin.serving.server"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    code, _, err = run("review", segments, "--reviewer", "Koch")
+    assert code == 2 and "lung-srad[serve]" in err and "uvicorn" in err
 
 
 # ---- a reviewer at work ----
@@ -266,7 +279,7 @@ def test_training_reads_the_labels(run, segments, tmp_path):
 
     from lung_srad_plugin.training.recipe import train
 
-    client = TestClient(create_review_app(segments, "Koch"))
+    client = open_page(segments)
     for row, label in zip(read_segments(segments), ("normal", "both", "crackle", "wheeze"), strict=True):
         client.post("/api/decisions", json={"ID": row.ID, "label": label}, headers=HEADERS)
     arguments = ["review", segments, "--export", tmp_path / "mine.csv", "--data-root", tmp_path]

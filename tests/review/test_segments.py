@@ -16,6 +16,15 @@ from lung_srad_plugin.audio.clips import FORMATS, cut_clip
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.cli import segments as segments_cli
 from lung_srad_plugin.inference.result import make_segment
+from lung_srad_plugin.inference.rows import (
+    arrow_schema,
+    csv_header,
+    csv_lines,
+    import_pyarrow,
+    json_lines,
+    row_columns,
+    segment_rows,
+)
 from lung_srad_plugin.review.candidates import Candidate, merge_segments
 from lung_srad_plugin.review.segments_table import read_segments
 from lung_srad_plugin.review.selection import ORDERS, SegmentSelection, select_candidates
@@ -222,6 +231,27 @@ def test_results_give_the_same_segments_as_the_recordings(run, recordings, breat
     assert run("segments", tmp_path / "json", tmp_path / "other", "--data-root", recordings)[0] == 0
     code, _, err = run("segments", tmp_path / "json", tmp_path / "more", "--data-root", tmp_path / "nowhere")
     assert code == 2
+
+
+def test_tables_of_many_recordings_are_read_in_every_form(breath_model, recordings, tmp_path):
+    chests = sorted(recordings.rglob("*.wav"))
+    results = [breath_model.classify_file(path) for path in chests]
+    results.append(breath_model.classify_file(chests[0], cycles=[(0, 4), (4, 8)]))
+    rows = [row.to_dict() for result in results for row in segment_rows(result)]
+    columns = row_columns(breath_model.labels)
+    (tmp_path / "all.csv").write_text(csv_header(columns) + csv_lines(rows))
+    (tmp_path / "all.jsonl").write_text(json_lines(rows))
+    pyarrow = import_pyarrow()
+    table = pyarrow.Table.from_pylist(rows, schema=arrow_schema(columns))
+    pyarrow.parquet.write_table(table, tmp_path / "all.parquet")
+    for ending, digits in (("csv", 2e-6), ("jsonl", 1e-12), ("parquet", 1e-12)):
+        stored = read_results([tmp_path / f"all.{ending}"])
+        assert [(one.file, one.kind) for one in stored] == [(result.file, result.kind) for result in results]
+        for one, result in zip(stored, results, strict=True):
+            assert len(one.segments) == len(result.segments)
+            for found, segment in zip(one.segments, result.segments, strict=True):
+                for name, value in vars(found.segment()).items():
+                    assert value == pytest.approx(getattr(segment, name), abs=digits), name
 
 
 def test_cycles_of_a_manifest_keep_patient_and_label(run, breaths, breath_folder, tmp_path):
