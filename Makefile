@@ -19,6 +19,7 @@ demo: $(VENV)/.installed
 	$(BIN)/lung-srad classify $(DEMO)/data/ICBHI_final_database/$$test.wav --annotations \
 		--model $(DEMO)/run/export --plot $(DEMO)/plots
 	@echo "Look at: $(DEMO)/run/report/report.html, $(DEMO)/run/training.png, $(DEMO)/plots"
+	@echo "Drop recordings of your own on a page, for the model that comes with lung-srad: $(BIN)/lung-srad serve --open"
 
 test: lint
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
