@@ -15,6 +15,9 @@ needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="needs Chromium on the PATH (Debian: apt-get install chromium)"
 )
 
+# This machine also has a name, under which its pages are as those of another one; there is no other.
+OTHER_NAME = "other.test"
+RESOLVER = f"MAP {OTHER_NAME} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 CHROMEDRIVER = shutil.which("chromedriver")
 needs_driver = pytest.mark.skipif(
     CHROMIUM is None or CHROMEDRIVER is None,
@@ -42,7 +45,7 @@ def browser(downloads, width=1280, height=900, dark=False):
     options.binary_location = CHROMIUM
     for argument in (
         *("headless=new", "no-sandbox", "disable-gpu", "hide-scrollbars", "no-first-run", "mute-audio"),
-        *("disable-background-networking", "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
+        *("disable-background-networking", f"host-resolver-rules={RESOLVER}"),
         *("use-fake-device-for-media-stream", "use-fake-ui-for-media-stream", f"window-size={width},{height}"),
     ):
         options.add_argument(f"--{argument}")

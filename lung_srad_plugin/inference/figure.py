@@ -315,7 +315,9 @@ def _draw_reliability(curves, strip, result, narrow):
             labels.append(name)
     place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0.3}
     if narrow:
-        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": len(labels), "borderaxespad": 0.1}
+        # More than three beside each other would be wider than the axes, which would then be made narrow.
+        columns = {"ncols": len(labels) if len(labels) < 4 else 2, "fontsize": 8, "columnspacing": 1.2}
+        place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.1, **columns}
         labels = [label.replace("\n", " ") for label in labels]
     curves.legend(handles, labels, frameon=False, handlelength=2.4, **place)
 

@@ -20,8 +20,9 @@ INTRODUCTION = """
 and after a while without use.</p></div>
 """
 DROP = """
-<p class="soft">Drop one or several recordings: WAV, FLAC, MP3, OGG and others. To compare with an annotation, drop its
-file too, under the same name: ICBHI, Audacity or Raven (.txt), SPRSound (.json), Praat (.TextGrid).</p>
+<div><p class="soft">Drop one or several recordings: WAV, FLAC, MP3, M4A, OGG and others, each of at most
+{megabytes:g} MB and {seconds:g} s. To compare with an annotation, drop its file too, under the same name: ICBHI,
+Audacity or Raven (.txt), SPRSound (.json), Praat (.TextGrid).</p><div class="too-large" role="alert"></div></div>
 """
 # Browsers tell a page that is neither encrypted nor on this machine nothing about a microphone.
 INSECURE = """
@@ -48,12 +49,18 @@ def build_page(service: ClassificationService) -> gr.Blocks:
     service : ClassificationService
         It does all the work, within its limits.
     """
-    with gr.Blocks(title="Lung-SRAD", analytics_enabled=False) as blocks:
+    with gr.Blocks(title="Lung-SRAD", analytics_enabled=False, fill_width=True) as blocks:
         page = PageEvents(service, Path(blocks.GRADIO_CACHE))
+        limits = service.limits
         gr.HTML(INTRODUCTION, elem_classes="lung")
         with gr.Tabs():
             with gr.Tab("Files"):
-                gr.HTML(DROP, elem_classes="lung")
+                gr.HTML(
+                    DROP.format(megabytes=limits.megabytes, seconds=limits.seconds),
+                    elem_classes="lung",
+                    js_on_load=_static("limits.js"),
+                    bytes=limits.bytes,
+                )
                 files = gr.File(
                     label="Recordings and annotations", file_count="multiple", height=150, elem_id="lung-files"
                 )

@@ -102,7 +102,7 @@ class PageEvents:
         if one is None or one.result is None:
             return (visit, overview, gr.Column(visible=HIDDEN), *[None] * 3, gr.DownloadButton(visible=HIDDEN),
                     *[None] * len(DOWNLOADS))  # fmt: skip
-        with _told():
+        with _told(one):
             folder = Path(tempfile.mkdtemp(dir=self.folder))
             sound = folder / "sound.wav"
             write_sound(one.path, sound)
@@ -133,7 +133,7 @@ class PageEvents:
         def work(check: Callable[..., None]) -> RecordingMap:
             return explain_recording(classifier, source, hop=hop, method=method, progress=check)
 
-        with _told():
+        with _told(one):
             explanation = self.service.run(lambda: self.service.submit(work))
             return self._picture(one, pixels, explanation)
 
@@ -168,9 +168,11 @@ def _find_method(service: ClassificationService) -> str | None:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _told(recording: PageRecording) -> Iterator[None]:
     """Tell a visitor what went wrong, instead of showing a page that does not fit."""
     try:
+        if not recording.path.is_file():
+            raise LungSRADError(f"{recording.name}: was removed, as it was not used for long; drop it again")
         yield
     except LungSRADError as error:
         raise gr.Error(str(error), print_exception=False) from None

@@ -6,7 +6,6 @@ from typing import Any
 from lung_srad_plugin.audio.quality import Flaw
 from lung_srad_plugin.inference.result import Classification, Segment
 from lung_srad_plugin.inference.segment_rows import segment_rows
-from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.reporting.pages import render
 from lung_srad_plugin.serving.page_picture import Picture
 from lung_srad_plugin.serving.page_recordings import PageRecording
@@ -55,7 +54,7 @@ def heading_html(recording: PageRecording, uncertain_below: float) -> str:
     context = {
         "name": recording.name,
         "label": summary.label,
-        "kind": class_kind(summary.label),
+        "unlike": bool(summary.unlike_training),
         "probabilities": [(name, f"{getattr(summary, name):.2f}") for name in findings_of_result(result)],
         "facts": f"{result.duration:.1f} s, {result.sample_rate:,} Hz, {channels}; the class and the probabilities are "
         "those of the whole recording, in which a short finding hardly shows",
@@ -77,7 +76,7 @@ def recording_html(recording: PageRecording, picture: Picture) -> str:
             "start": row.start,
             "end": row.end,
             "label": row.label,
-            "kind": class_kind(row.label),
+            "unlike": bool(row.unlike_training),
             "probabilities": [f"{getattr(row, name):.2f}" for name in names],
             "remark": ", ".join(_marks(row)),
         }
@@ -106,11 +105,6 @@ def recording_html(recording: PageRecording, picture: Picture) -> str:
     return render("serve_recording.html.jinja", context)
 
 
-def class_kind(label: str) -> str:
-    """Return the name of the colour of a class; blank for those that have none."""
-    return label if label in CLASSES else ""
-
-
 def flag_names(result: Classification) -> list[str]:
     """Return in a few words each what a reader must know of a result."""
     names = []
@@ -133,7 +127,7 @@ def _result_row(one: PageRecording, findings: Sequence[str]) -> dict[str, Any]:
     return {
         "length": f"{result.duration:.1f} s",
         "label": result.summary.label,
-        "kind": class_kind(result.summary.label),
+        "unlike": bool(result.summary.unlike_training),
         "probabilities": [f"{getattr(result.summary, name):.2f}" for name in findings],
         "flags": flag_names(result),
         "agreement": _agreement_in_short(one),

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from browser import browser, needs_driver
+from browser import OTHER_NAME, browser, needs_driver
+from live_service import LiveService
 
 pytest.importorskip("gradio", reason="needs the extra serve")
 pytest.importorskip("selenium", reason="needs selenium (pip install selenium)")
@@ -18,6 +19,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from lung_srad_plugin.annotations.event import AnnotatedEvent
 from lung_srad_plugin.annotations.files import write_annotations
+from lung_srad_plugin.serving.app import create_app
 
 pytestmark = needs_driver
 RATE = 4000
@@ -34,6 +36,7 @@ def sounds(tmp_path_factory):
     events = [(0, 3, "normal"), (3, 6, "fine crackles"), (6, 9, "wheeze")]
     write_annotations([AnnotatedEvent(*event) for event in events], folder / "one.TextGrid", "textgrid", 9.0)
     (folder / "broken.wav").write_text("no sound")
+    (folder / "large.wav").write_bytes(bytes(600_000))
     return folder
 
 
@@ -77,8 +80,12 @@ def rows(driver):
 def test_files_are_dropped_heard_compared_and_downloaded(live, sounds, tmp_path):
     with browser(tmp_path) as driver:
         driver.get(live.address)
-        drop(driver, *(sounds / name for name in ("one.wav", "one.TextGrid", "two.flac", "broken.wav")))
+        drop(driver, *(sounds / name for name in ("one.wav", "one.TextGrid", "two.flac", "broken.wav", "large.wav")))
         shown(driver, "one.wav")
+
+        # What is too large is not sent, and told.
+        (large,) = find(driver, ".too-large .problem")
+        assert large.text.startswith("large.wav: 0.6 MB, more than the 0.5 MB")
 
         # One table; the bad file says what is wrong and the others have their answers.
         assert len(rows(driver)) == 3
@@ -171,12 +178,17 @@ def sound_files(folder):
     return [path for path in folder.rglob("*") if path.suffix in (".wav", ".flac")]
 
 
+def open_microphone(driver):
+    def tab(driver):
+        return [one for one in find(driver, "button[role=tab]") if one.text == "Microphone"]
+
+    wait(driver, tab)[0].click()
+
+
 def test_the_microphone_is_classified(live, tmp_path):
     with browser(tmp_path) as driver:
         driver.get(live.address)
-        wait(driver, lambda driver: [one for one in find(driver, "button[role=tab]") if one.text == "Microphone"])[
-            0
-        ].click()
+        open_microphone(driver)
         record = wait(driver, lambda driver: find(driver, "#lung-microphone button.record-button"))[0]
         assert not any(one.is_displayed() for one in find(driver, ".insecure"))
         wait(driver, lambda driver: record.is_displayed())
@@ -187,3 +199,12 @@ def test_the_microphone_is_classified(live, tmp_path):
         stop.click()
         shown(driver, "microphone 1.wav")
         assert sound_state(driver, "duration") > 1
+
+
+def test_a_page_that_is_neither_local_nor_encrypted_says_that_it_has_no_microphone(classifier, tmp_path):
+    service = LiveService(classifier, tmp_path)
+    service.app = create_app(service.service, tmp_path, ("*",))
+    with service.running(), browser(tmp_path) as driver:
+        driver.get(service.address.replace("127.0.0.1", OTHER_NAME))
+        open_microphone(driver)
+        wait(driver, lambda driver: any(one.is_displayed() for one in find(driver, ".insecure")))

@@ -11,6 +11,8 @@ import soundfile
 
 pytest.importorskip("gradio", reason="needs the extra serve")
 
+from gradio import Error
+
 from lung_srad_plugin.annotations.event import AnnotatedEvent
 from lung_srad_plugin.annotations.files import read_annotations, write_annotations
 from lung_srad_plugin.audio.quality import Flaw
@@ -244,8 +246,11 @@ def test_a_visitor_keeps_what_is_needed_and_nothing_after_leaving(service, tmp_p
     assert [one.name for one in visit.recordings] == ["b.wav"] and visit.chosen == 0
     (*_, (visit, _)) = page.take_spoken(str(tmp_path / "a.wav"), visit, request)
     assert [one.name for one in visit.recordings] == ["b.wav", "microphone 1.wav"]
+    (tmp_path / "b.wav").unlink()
+    with pytest.raises(Error, match=r"b\.wav: was removed.*drop it again"):
+        page.show(visit, 1200, request)
     page.leave(request)
-    assert not any(path.is_file() for path in kept.rglob("*")) and not (tmp_path / "b.wav").exists()
+    assert not any(path.is_file() for path in kept.rglob("*")) and not (tmp_path / "a.wav").exists()
 
 
 def test_the_model_is_described_without_loading_anything(classifier, tmp_path, monkeypatch):
