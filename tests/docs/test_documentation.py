@@ -190,8 +190,9 @@ def test_every_picture_is_drawn_by_the_script_and_used():
 
 
 def test_every_measured_picture_is_shown():
-    text = read("README.md") + read("RESULTS.md")
-    shown = set(re.findall(r"\]\(docs/pictures/measured/(\w+)\.png\)", text))
+    how_to = [path.read_text(encoding="utf-8") for path in (DOCS / "how-to").glob("*.md")]
+    text = read("README.md") + read("RESULTS.md") + "".join(how_to)
+    shown = set(re.findall(r"\]\((?:docs|\.\.)/pictures/measured/(\w+)\.png\)", text))
     assert shown == {path.stem for path in (DOCS / "pictures" / "measured").glob("*")}
 
 
