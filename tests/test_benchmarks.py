@@ -1,6 +1,7 @@
 """The benchmarks run and print their rows; no test depends on how fast anything is."""
 
 import json
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_encoder_prints_a_row_for_each_precision_and_pass(run):
     rows = [line.split() for line in lines[3:]]
     assert [row[:3] for row in rows] == [[p, "1", which] for p in ("fp32", "bf16") for which in ("forward", "both")]
     assert all(float(number) > 0 for row in rows for number in row[3:])
+
+
+def test_archive_prints_a_row_for_each_batch_size(run, model_folder):
+    affinity = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        rows = run(
+            "archive", "--model", str(model_folder), "--count", "2", "--batch", "1", "3", "--repeats", "1"
+        ).splitlines()
+    finally:
+        if affinity is not None:
+            os.sched_setaffinity(0, affinity)
+    assert [row.split()[0] for row in rows[2:]] == ["1", "3"]
+    assert all(float(number) > 0 for row in rows[2:] for number in row.split())
 
 
 def test_scan_prints_a_row_for_each_stage(run):
