@@ -23,6 +23,7 @@ FORMAT = 1
 SHOWN_PROBLEMS = 5
 
 MIN_HOP = 0.01  # seconds, the shift between two frames of the features: a smaller one gives no finer timeline
+DEFAULT_HOP = 4.0  # seconds, of models whose folder recommends nothing
 
 
 def _printable(text: str) -> str:
@@ -240,6 +241,17 @@ class ModelConfig(_Record):
         if timeline is not None and timeline.window > info.data.get("duration", timeline.window):
             raise ValueError("expected a window that is no longer than the model's duration")
         return timeline
+
+
+def default_hop(window: float) -> float:
+    """Return the seconds between the starts of two windows of a model whose folder recommends nothing.
+
+    Example
+    -------
+    >>> default_hop(8.0), default_hop(3.0)
+    (4.0, 1.5)
+    """
+    return window / 2 if window < DEFAULT_HOP else DEFAULT_HOP
 
 
 def parse_config(content: Any, origin: str, cure: str) -> ModelConfig:

@@ -17,7 +17,8 @@ class ONNXFeatures(torch.nn.Module):
     """Computes what ``CycleFeatures`` does, without FFT and without branches on the input's length.
 
     A fade is a factor that depends on the distance from an end; repeating is indexing modulo the length; the spectrum
-    is a product with a matrix of cosines and sines instead of an FFT.
+    is a product with a matrix of cosines and sines instead of an FFT. Frames are gathered in the longest pieces that
+    window and shift have in common.
 
     Arguments
     ---------
@@ -26,7 +27,8 @@ class ONNXFeatures(torch.nn.Module):
 
     Shape
     -----
-    Input (B, samples), longer than the fade of 1/16 s; output (B, frames, n_mels).
+    Input (B, samples), longer than the fade of 1/16 s, and whether each is a whole recording or was cut out of one that
+    has its fades and its gain; output (B, frames, n_mels).
 
     Example
     -------
@@ -48,32 +50,50 @@ class ONNXFeatures(torch.nn.Module):
         spectrum, mels = _matrices(rate, self.window, features.fbank.n_mels, features.fbank.high_hz)
         self.register_buffer("spectrum", spectrum)
         self.register_buffer("mels", mels)
-        self.register_buffer(
-            "index", torch.arange(self.count)[:, None] * self.shift + torch.arange(self.window)[None, :]
-        )
+        self.piece = math.gcd(self.window, self.shift)
+        pieces = torch.arange(self.window // self.piece)
+        index = torch.arange(self.count)[:, None] * (self.shift // self.piece) + pieces
+        self.register_buffer("pieces", index.flatten())
 
-    def forward(self, waveforms: torch.Tensor) -> torch.Tensor:
-        """Return the features (B, frames, n_mels) of raw waveforms (B, samples)."""
-        return self._log_mel(self._shape(waveforms))
+    def forward(self, waveforms: torch.Tensor, whole: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the features (B, frames, n_mels) of waveforms (B, samples).
 
-    def _shape(self, waveforms):
+        Arguments
+        ---------
+        waveforms : torch.Tensor
+        whole : torch.Tensor, optional
+            (), a truth value: whether they are whole recordings, raw, or parts of recordings that ``prepare`` of
+            ``CycleFeatures`` returned. By default they are whole.
+        """
+        whole = torch.ones((), dtype=torch.bool, device=waveforms.device) if whole is None else whole
+        return self._log_mel(self._shape(self._prepare(waveforms, whole)))
+
+    def _prepare(self, waveforms, whole):
         index = torch.arange(waveforms.shape[1], device=waveforms.device)
         # A tensor: the exporter has no remainder by a size that is left open.
         length = index[-1:] + 1
         # Both ramps are 0 at their very end; in a short recording they overlap.
         rise, fall = ((part.float() / (self.ramp - 1)).clamp(max=1.0) for part in (index, length - 1 - index))
-        waveforms = waveforms * (rise * fall)
+        one = torch.ones((), device=waveforms.device)
+        waveforms = waveforms * torch.where(whole, rise * fall, one)
         if self.level != "recorded":
-            waveforms = waveforms * recording_gain(waveforms, self.level, self.sample_rate)
+            gain = recording_gain(waveforms, self.level, self.sample_rate)
+            waveforms = waveforms * torch.where(whole, gain, one)
+        return waveforms
+
+    def _shape(self, waveforms):
+        length = torch.arange(waveforms.shape[1], device=waveforms.device)[-1:] + 1
         index = torch.arange(self.samples, device=waveforms.device)
-        waveforms = waveforms[:, index % length]
+        waveforms = waveforms.index_select(1, index % length)
         # A cut has no fade at its end, a repetition has.
         fall = ((self.samples - 1 - index).float() / (self.ramp - 1)).clamp(max=1.0)
         cut = (length > self.samples).float()
         return waveforms * torch.maximum(fall, cut)
 
     def _log_mel(self, waveforms):
-        frames = waveforms[:, self.index]  # (B, count, window)
+        count = self.samples // self.piece
+        pieces = waveforms[:, : count * self.piece].unflatten(1, (count, self.piece))
+        frames = pieces.index_select(1, self.pieces).view(-1, self.count, self.window)
         frames = frames - frames.mean(dim=2, keepdim=True)
         before = torch.cat([frames[..., :1], frames[..., :-1]], dim=2)
         real, imaginary = ((frames - PREEMPHASIS * before) @ self.spectrum).chunk(2, dim=2)

@@ -8,10 +8,8 @@ from numpy.typing import ArrayLike
 from lung_srad_plugin.audio.merging import MERGING, merge_probabilities
 from lung_srad_plugin.audio.quality import MIN_SECONDS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.export.model_config import MIN_HOP, StoredTimeline
+from lung_srad_plugin.export.model_config import DEFAULT_HOP, MIN_HOP, StoredTimeline
 from lung_srad_plugin.inference.result import Segment, make_segment
-
-DEFAULT_HOP = 4.0  # seconds, of models whose folder recommends nothing
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,8 @@ def cross_scan_projected(
     """``cross_scan`` with step sizes of low rank, ``delta[..., k, :] = dt_weight[k] @ dt[..., k, :]``.
 
     This is how SS2D computes them. The ``cpu`` backend multiplies inside its kernels, so that ``delta``, four times as
-    large as the map, is never in memory, neither in the forward nor in the backward pass; the others multiply first.
+    large as the map, is never in memory, neither in the forward nor in the backward pass; the others multiply first,
+    ``onnx`` in the order of the scan.
 
     Arguments
     ---------
@@ -214,7 +215,7 @@ def cross_scan_projected(
     """
     _check_map(x, None, dt, dt_weight, B, C, A, D, delta_bias)
     name = _select(backend, x)
-    if name == "cpu":
+    if name in ("cpu", ONNX):
         return _load(name, "cross_scan_projected")(x, dt, dt_weight, B, C, A, D, delta_bias)
     delta = torch.einsum("bhwkr,kcr->bhwkc", dt, dt_weight)
     return cross_scan(x, delta, B, C, A, D, delta_bias, backend=name)

@@ -13,7 +13,7 @@ from lung_srad_plugin.audio.reading import load_recording
 from lung_srad_plugin.datasets.icbhi.annotation import read_annotation
 from lung_srad_plugin.export.export import export_run
 from lung_srad_plugin.export.onnx_features import ONNXFeatures
-from lung_srad_plugin.scan.onnx import cross_scan_onnx, linear_recurrence
+from lung_srad_plugin.scan.onnx import cross_scan_onnx, linear_recurrence, softplus, split_length
 from lung_srad_plugin.scan.reference import cross_scan_reference
 
 
@@ -92,6 +92,18 @@ def test_the_scan_of_a_map_is_the_reference(height, width):
     B, C = torch.randn(2, height, width, 4, 1), torch.randn(2, height, width, 4, 1)
     arguments = (x, delta, B, C, -torch.rand(4, 6, 1), torch.randn(4, 6), torch.randn(4, 6))
     torch.testing.assert_close(cross_scan_onnx(*arguments), cross_scan_reference(*arguments), atol=1e-5, rtol=1e-5)
+
+
+def test_softplus_without_a_logarithm():
+    x = torch.cat([torch.linspace(-40, 40, 100001), torch.tensor([-1e30, -100.0, 88.0, 89.0, 1e30])])
+    exact = torch.nn.functional.softplus(x.double(), threshold=1e9)
+    torch.testing.assert_close(softplus(x).double(), exact, atol=1e-38, rtol=4e-7)
+
+
+@given(length=st.integers(1, 5000))
+def test_blocks_cover_a_sequence_with_none_to_spare(length):
+    steps, blocks = split_length(length)
+    assert steps * blocks >= length > steps * (blocks - 1)
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnxscript"])
