@@ -29,6 +29,7 @@ setup(
             "reporting/templates/*.jinja",
             "export/templates/*.jinja",
             "serving/static/*",
+            "browser/static/*",
             "inference/starter/*",
             "inference/starter/.lung-srad-files",
         ],

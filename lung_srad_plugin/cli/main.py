@@ -17,6 +17,7 @@ from lung_srad_plugin.cli.datasets import datasets, prepare_hf_lung, prepare_kau
 from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.explain import explain
+from lung_srad_plugin.cli.export_web import export_web
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
 from lung_srad_plugin.cli.push import push
@@ -81,6 +82,7 @@ app.command()(retention)
 app.command()(check_timeline)
 app.command()(explain)
 app.command()(export)
+app.command()(export_web)
 app.command()(info)
 app.command()(push)
 app.command()(classify)

@@ -1,0 +1,1 @@
+"""A page that runs a model in the browser alone: a folder for any static web server."""
