@@ -189,6 +189,21 @@ def notebook_text(name: str) -> str:
     return "\n\n".join([title, links, rest.strip(), *shown])
 
 
+def section_text(name: str, heading: str, page: str) -> str:
+    """Return a section of a file of the repository for a page, with its heading.
+
+    Example
+    -------
+    >>> section_text("README.md", "Limits", "index.md").splitlines()[0]
+    '## Limits'
+    """
+    text = file_text(name, page)
+    found = re.search(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise ValueError(f"{name} has no section {heading!r}, which {page} shows")
+    return found[0].strip()
+
+
 def measured_entries() -> str:
     """Return a table of what was measured with each experiment and grid, also those with which nothing was."""
     entries = _zoo()["measured"]
@@ -230,6 +245,7 @@ def card_text(name: str, page: str) -> str:
 MAKERS = {
     "names": lambda of, page: name_entries([folder.strip() for folder in of.split(",")]),
     "file": lambda of, page: file_text(of, page),
+    "section": lambda of, page: section_text(*of.split(", ", 1), page),
     "card": lambda of, page: card_text(of, page),
     "notebook": lambda of, page: notebook_text(of),
     "commands": lambda of, page: command_entries(),

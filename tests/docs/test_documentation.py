@@ -1,5 +1,6 @@
 """The documentation: code runs, commands and options exist, links lead somewhere, every public name is in it."""
 
+import contextlib
 import os
 import re
 import runpy
@@ -15,7 +16,7 @@ from markdown_blocks import blocks_of, commands_of
 
 import lung_srad_plugin
 from lung_srad_plugin.ablation.grid import read_grid
-from lung_srad_plugin.cli.main import app
+from lung_srad_plugin.cli.main import app, main
 from lung_srad_plugin.datasets.synthetic.folder import synthesize_icbhi
 from lung_srad_plugin.runs import command_line
 from lung_srad_plugin.runs.command_line import read_command_line, read_overrides
@@ -25,7 +26,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 GUIDES = [*PAGES, *sorted((ROOT / "recipes").glob("*/README.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-WITH_CODE = [page for page in PAGES if any(block.language == "python" and not block.title for block in blocks_of(page))]
+README = ROOT / "README.md"
+WITH_CODE = [
+    page
+    for page in [*PAGES, README]
+    if any(block.language == "python" and not block.title for block in blocks_of(page))
+]
 
 
 def name_of(path):
@@ -70,6 +76,28 @@ def test_commands_of_a_page_exist_with_their_options(page, folder, monkeypatch):
             check_command([word for word in words if word != "..."])
         except Exception as error:
             raise AssertionError(f"{name_of(page)}, line {line}: {' '.join(words)}: {error}") from error
+
+
+def test_the_first_command_of_the_readme_gives_a_table_as_it_shows(folder, monkeypatch, capsys):
+    words = next(words for words, _ in commands_of(README) if words[0] == "lung-srad")
+    assert words == ["lung-srad", "classify", "recording.wav"]
+    monkeypatch.setenv("COLUMNS", "120")
+    with contextlib.suppress(SystemExit):
+        main(words[1:])
+    output = capsys.readouterr()
+    assert "comes with lung-srad" in output.err and "Traceback" not in output.err
+    shown = next(block.text for block in blocks_of(README) if "P(crackle)" in block.text)
+    assert columns_of(output.out) == columns_of(shown)
+    for finding in ("abnormal", "crackle", "wheeze"):
+        pattern = rf"^{finding}, P at least [01]?\.?\d+: (nowhere|.* s \([01]\.\d\d\))"
+        assert re.search(pattern, output.out, re.MULTILINE) and re.search(pattern, shown, re.MULTILINE)
+    (python,) = (block.text for block in blocks_of(README) if block.language == "python")
+    assert "from_hparams()" in python and "recording.wav" in python
+
+
+def columns_of(table):
+    line = next(line for line in table.splitlines() if "P(crackle)" in line)
+    return [cell.strip() for cell in line.strip("┃ ").split("┃") if cell.strip() != "remark"]
 
 
 def check_command(words):
@@ -178,6 +206,17 @@ def test_links_of_a_page_lead_somewhere(page):
             content = found.read_text(encoding="utf-8")
             filled = [content, *(read(name) for name in re.findall(r"<!-- file: (\S+) -->", content))]
             assert any(anchor in anchors_of(one) for one in filled), f"{name_of(page)}: {target}#{anchor}"
+
+
+def test_the_first_page_shows_sections_of_the_readme(made_pages):
+    text = made_pages["fill_page"](read("docs/index.md"), "index.md")
+    readme = read("README.md")
+    assert text.count("| SPRSound inter") == readme.count("| SPRSound inter") == 1
+    for heading in ("Results", "Limits", "Citation, sources, licence"):
+        assert f"\n## {heading}\n" in text and f"\n## {heading}\n" in readme
+    assert "[RESULTS.md](results.md)" in text
+    with pytest.raises(ValueError, match="no section"):
+        made_pages["fill_page"]("<!-- section: README.md, Nothing -->", "index.md")
 
 
 def test_every_picture_is_drawn_by_the_script_and_used():
