@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from lung_srad_plugin.cli.options import TrustCode
+from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 
 
 def serve(
@@ -51,7 +52,7 @@ def serve(
     """
     try:
         from lung_srad_plugin.serving.limits import SHARED_RATE, ServingLimits
-        from lung_srad_plugin.serving.server import is_local, run_server
+        from lung_srad_plugin.serving.server import is_local, listen, run_server
         from lung_srad_plugin.serving.service import ClassificationService
     except ModuleNotFoundError as error:
         raise _missing(error) from error
@@ -59,21 +60,23 @@ def serve(
     from lung_srad_plugin.inference.starter_model import describe_starter
     from lung_srad_plugin.utils.text import printable
 
-    local = is_local(host)
-    chosen_rate = rate if rate is not None else 0 if local else SHARED_RATE
-    limits = ServingLimits(megabytes, seconds, at_work, waiting, work_seconds, rate=chosen_rate)
-    run_opts = None if device is None else {"device": device}
-    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-    if model is None:
-        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
-    if not local:
-        print(
-            f"warning: whoever reaches {printable(host)}, port {port}, can use this service; there is no password, and "
-            "nothing is encrypted",
-            file=sys.stderr,
-            flush=True,
-        )
-    run_server(ClassificationService(classifier, limits), host, port, open_browser, proxy)
+    if rate is None:
+        rate = 0 if is_local(host) else SHARED_RATE
+    limits = ServingLimits(megabytes, seconds, at_work, waiting, work_seconds, rate=rate)
+    with listen(host, port) as bound:
+        run_opts = None if device is None else {"device": device}
+        classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
+        notes = [] if model is not None else [f"note: {printable(describe_starter(classifier.config))}"]
+        if classifier.trained_on_synthetic:
+            notes.append(f"note: {TRAINED_ON_SYNTHETIC}")
+        if not is_local(host):
+            notes.append(
+                f"warning: every machine that reaches {printable(host)}, port {bound.getsockname()[1]}, can use this "
+                "service; there is no password, and nothing is encrypted"
+            )
+        for note in notes:
+            print(note, file=sys.stderr, flush=True)
+        run_server(ClassificationService(classifier, limits), bound, open_browser, proxy)
 
 
 def _missing(error):

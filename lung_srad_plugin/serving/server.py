@@ -36,11 +36,7 @@ class _Server(uvicorn.Server):
 
 
 def run_server(
-    service: ClassificationService,
-    host: str = "127.0.0.1",
-    port: int = 7860,
-    open_browser: bool = False,
-    proxy: str | None = None,
+    service: ClassificationService, bound: socket.socket, open_browser: bool = False, proxy: str | None = None
 ) -> None:
     """Serve until the process is interrupted.
 
@@ -48,24 +44,18 @@ def run_server(
     ---------
     service : ClassificationService
         It is closed at the end.
-    host : str
-        Address to listen on; 127.0.0.1 is this machine alone.
-    port : int
-        0 for any that is free.
+    bound : socket
+        Of ``listen``.
     open_browser : bool
+        Whether to open the page in the browser.
     proxy : str, optional
         Addresses of proxies that tell the address of a client in X-Forwarded-For, separated by commas.
-
-    Raises
-    ------
-    LungSRADError
-        Where the address cannot be listened on.
     """
-    with listen(host, port) as bound, tempfile.TemporaryDirectory(prefix="lung-srad-") as folder:
-        local = is_local(host)
-        app = create_app(service, folder, LOCAL_NAMES if local else ("*",))
+    host, port = bound.getsockname()[:2]
+    hosts = LOCAL_NAMES if is_local(host) else ("*",)
+    with contextlib.closing(service), tempfile.TemporaryDirectory(prefix="lung-srad-") as folder:
         config = uvicorn.Config(
-            app,
+            create_app(service, folder, hosts),
             log_level=logging.WARNING,
             access_log=False,
             server_header=False,
@@ -73,14 +63,10 @@ def run_server(
             forwarded_allow_ips=proxy,
             timeout_graceful_shutdown=CLOSE_SECONDS,
         )
-        name = f"[{host}]" if ":" in host else host
-        server = _Server(config, f"http://{name}:{bound.getsockname()[1]}", open_browser)
-        try:
-            service.warm_up()
-            with contextlib.suppress(KeyboardInterrupt):
-                server.run(sockets=[bound])
-        finally:
-            service.close()
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        service.warm_up()
+        with contextlib.suppress(KeyboardInterrupt):
+            _Server(config, address, open_browser).run(sockets=[bound])
 
 
 def listen(host: str, port: int) -> socket.socket:
