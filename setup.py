@@ -74,7 +74,7 @@ setup(
         # classify --output all.parquet.
         "parquet": ["pyarrow"],
         # The page and the HTTP API of `lung-srad serve`.
-        "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart"],
+        "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart", "praatio>=6,<7"],
         # An archive on one machine or many: `lung-srad screen`.
         "screen": ["ray[data]>=2.60,<3", "pyarrow"],
         # The notebooks of docs/notebooks: to run them, and to draw in them.

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.serving.refusals import Refusal
@@ -30,7 +31,13 @@ FORMATS = {
     "json": ResultFormat("application/json", lambda result: result.to_json(indent=2) + "\n"),
     "csv": ResultFormat("text/csv; charset=utf-8", lambda result: result.to_csv()),
     "audacity": ResultFormat("text/plain; charset=utf-8", lambda result: result.to_audacity()),
+    "raven": ResultFormat("text/plain; charset=utf-8", lambda result: _annotations(result, "raven")),
+    "textgrid": ResultFormat("text/plain; charset=utf-8", lambda result: _annotations(result, "textgrid")),
 }
+
+
+def _annotations(result: Classification, format: str) -> str:
+    return format_annotations(result.to_annotations(), format, result.duration)
 
 
 class Problem(BaseModel):

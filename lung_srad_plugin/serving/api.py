@@ -20,7 +20,9 @@ DISCONNECT_SECONDS = 0.5  # between two looks whether the client is still there
 class ClassifyParameters(ClassifySettings):
     """The parameters of the address of ``/api/classify``."""
 
-    format: Literal["json", "csv", "audacity"] = Field(default="json", description="Of the answer.")
+    format: Literal["json", "csv", "audacity", "raven", "textgrid"] = Field(
+        default="json", description="Of the answer."
+    )
 
 
 UPLOAD = {
