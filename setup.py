@@ -73,12 +73,21 @@ setup(
         "explain": ["captum"],
         # classify --output all.parquet.
         "parquet": ["pyarrow"],
-        # The page and the HTTP API of `lung-srad serve`.
-        "serve": ["gradio>=6,<7", "fastapi>=0.115", "fastapi-offline", "uvicorn", "python-multipart", "praatio>=6,<7"],
         # An archive on one machine or many: `lung-srad screen`.
         "screen": ["ray[data]>=2.60,<3", "pyarrow"],
         # The notebooks of docs/notebooks: to run them, and to draw in them.
         "notebooks": ["ipykernel", "matplotlib"],
+        # The page and the HTTP API of `lung-srad serve`.
+        "serve": [
+            "gradio>=6,<7",
+            "fastapi>=0.115",
+            "fastapi-offline",
+            "uvicorn",
+            "python-multipart",
+            # Recordings of browsers and phones, and results for Praat.
+            "av>=14",
+            "praatio>=6,<7",
+        ],
         # The documentation, by `make docs`.
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=1"],
         "test": [

@@ -1,6 +1,7 @@
 """``lung-srad serve``: a page and an HTTP API on this machine."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,13 @@ def serve(
         str | None,
         typer.Option(help="Address of a proxy in front, whose X-Forwarded-For names the client; '*' for any."),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            help="Serve nothing; write a folder for Hugging Face Spaces instead, with the package, the model and "
+            "what they need. Absent or empty."
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, ...; the best there is if left out.")] = None,
     trust_code: TrustCode = False,
 ):
@@ -48,7 +56,7 @@ def serve(
     Needs the extra serve: pip install "lung-srad[serve]". /docs describes the HTTP API.
 
     Examples: lung-srad serve --open; lung-srad serve results/export --port 8000; then, from another terminal,
-    curl -F file=@breath.wav http://127.0.0.1:8000/api/classify
+    curl -F file=@breath.wav http://127.0.0.1:8000/api/classify; lung-srad serve --export space
     """
     try:
         from lung_srad_plugin.serving.limits import SHARED_RATE, ServingLimits
@@ -60,6 +68,11 @@ def serve(
     from lung_srad_plugin.inference.starter_model import describe_starter
     from lung_srad_plugin.utils.text import printable
 
+    if export is not None:
+        from lung_srad_plugin.serving.space import export_space
+
+        print(printable(export_space(export, model)))
+        return
     if rate is None:
         rate = 0 if is_local(host) else SHARED_RATE
     limits = ServingLimits(megabytes, seconds, at_work, waiting, work_seconds, rate=rate)
