@@ -69,6 +69,8 @@ setup(
         "bench": ["transformers>=5.24,<6", "scikit-learn"],
         # Praat TextGrids, and recordings that libsndfile does not read.
         "formats": ["av>=14", "praatio>=6,<7"],
+        # A microphone for lung-srad listen; a pipe needs nothing.
+        "listen": ["sounddevice"],
         # Maps of where a decision comes from, by integrated gradients and occlusion.
         "explain": ["captum"],
         # classify --output all.parquet.

@@ -36,6 +36,8 @@ def commands_of(path):
         text = block.text.replace("\\\n", " ")
         for number, line in enumerate(text.splitlines()):
             line = re.sub(r"^\s*(?:\w+=\S+ )+", "", line).strip().removesuffix(" && \\")
+            # Of a pipe, the part that is a command of this package.
+            line = next((part for part in line.split(" | ") if part.split(" ")[0] in PROGRAMS), line)
             if line.split(" ")[0] in PROGRAMS:
                 commands.append((shlex.split(line.partition(" && ")[0], comments=True), block.line + number))
             elif block.language == "shell" and line and not re.match(r"for |do$|done$|#", line):

@@ -13,6 +13,7 @@ from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
 from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
 from lung_srad_plugin.audio.reading import resampling_ratio
+from lung_srad_plugin.audio.resampling import BlockResampler
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.audio.truncation import find_truncation
 from lung_srad_plugin.errors import LungSRADError
@@ -134,25 +135,12 @@ class RecordingStream:
                 yield mono
 
     def _resampled_blocks(self):
-        # Imported here as in load_recording, whose filter this is.
-        from torchaudio.transforms import Resample
-
-        resample = Resample(self.native_rate, self.sample_rate)
-        # The filter reaches `width` samples to both sides. Each block is resampled with that much of its neighbours,
-        # or zeros outside the recording, in whole steps of `old` samples, which give `new` samples each.
-        reach = math.ceil(resample.width / self._old) * self._old
-        extra = reach // self._old * self._new
-        held = torch.zeros(reach)
+        resampler = BlockResampler(self.native_rate, self.sample_rate, self._old, self._new)
         for block in self._native_blocks():
-            held = torch.cat([held, block])
-            steps = (len(held) - 2 * reach) // self._old
-            if steps > 0:
-                chunk = held[: 2 * reach + steps * self._old]
-                yield resample(chunk)[extra : extra + steps * self._new]
-                held = held[steps * self._old :]
-        steps = math.ceil((len(held) - reach) / self._old)
-        held = torch.nn.functional.pad(held, (0, 2 * reach + steps * self._old - len(held)))
-        yield resample(held)[extra : extra + steps * self._new]
+            part = resampler.add(block)
+            if len(part):
+                yield part
+        yield resampler.finish()
 
     def _fade(self, block, offset):
         """Multiply by the part of the recording's ramps that lies in this block."""

@@ -18,6 +18,7 @@ from lung_srad_plugin.cli.evaluate import evaluate
 from lung_srad_plugin.cli.exit_codes import MISUSED
 from lung_srad_plugin.cli.explain import explain
 from lung_srad_plugin.cli.export_web import export_web
+from lung_srad_plugin.cli.listen import listen
 from lung_srad_plugin.cli.model import export, info
 from lung_srad_plugin.cli.prepare import cut_manifest, join_manifests, prepare, synthesize, validate
 from lung_srad_plugin.cli.push import push
@@ -87,6 +88,7 @@ app.command()(info)
 app.command()(push)
 app.command()(classify)
 app.command(epilog=EXAMPLES)(screen)
+app.command()(listen)
 app.command()(serve)
 app.command()(segments)
 app.command()(review)

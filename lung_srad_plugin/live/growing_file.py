@@ -1,0 +1,83 @@
+"""A result that grows while sound comes, and is put in its place as a whole at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lung_srad_plugin.annotations.files import format_annotations
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.rows import Value, csv_lines
+from lung_srad_plugin.utils.files import explain_write_errors, refuse_foreign_files, write_together
+
+if TYPE_CHECKING:
+    from lung_srad_plugin.inference.result import Classification, Segment
+
+PART = ".part.csv"  # behind the name of the result
+FORMATS = {".csv": "csv", ".json": "json", ".txt": "audacity", ".TextGrid": "textgrid"}
+
+
+class GrowingFile:
+    """A result file; until the end its segments stand in ``NAME.part.csv`` beside it, each as soon as it is final.
+
+    Where the program is killed, that file stays.
+
+    Arguments
+    ---------
+    path : Path
+        Its ending says the format: ``.csv``, ``.json``, ``.txt`` for Audacity, ``.selections.txt`` for Raven,
+        ``.TextGrid``.
+
+    Raises
+    ------
+    LungSRADError
+        Where the ending says no format, or a file is there that lung-srad did not write.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(path.name + PART)
+        self.format = "raven" if path.name.endswith(".selections.txt") else FORMATS.get(path.suffix)
+        if self.format is None:
+            raise LungSRADError(f"{path}: the ending says no format; expected {', '.join(FORMATS)} or .selections.txt")
+        refuse_foreign_files([path])
+        if self.part.exists():
+            raise LungSRADError(
+                f"{self.part}: left by a run that was stopped before its end; move it away, it holds what was heard"
+            )
+        with explain_write_errors(self.part):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.part.open("x", encoding="utf-8", newline="")
+        self._begun = False
+
+    def add(self, segments: Sequence[Segment]) -> None:
+        """Write segments that are final."""
+        rows: list[dict[str, Value]] = []
+        for segment in segments:
+            values: dict[str, Value] = {"start": segment.start, "end": segment.end, "label": segment.label}
+            values |= {f"p_{label}": value for label, value in segment.probabilities.items()}
+            rows.append({**values, "unlike_training": segment.unlike_training})
+        if not rows:
+            return
+        with explain_write_errors(self.part):
+            if not self._begun:
+                self._file.write(csv_lines([{name: name for name in rows[0]}]))
+                self._begun = True
+            self._file.write(csv_lines(rows))
+            self._file.flush()
+
+    def finish(self, result: Classification) -> None:
+        """Write the whole result, and remove the part."""
+        texts = {"csv": lambda: result.to_csv(), "json": lambda: result.to_json(indent=2) + "\n"}
+        text = texts[self.format]() if self.format in texts else None
+        if text is None and self.format == "audacity":
+            text = result.to_audacity()
+        elif text is None:
+            text = format_annotations(result.to_annotations(), str(self.format), result.duration)
+        write_together({self.path: text})
+        self.close()
+        self.part.unlink()
+
+    def close(self) -> None:
+        """Close the part, which stays."""
+        self._file.close()
