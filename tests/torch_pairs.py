@@ -1,7 +1,7 @@
 """Run the tests with other versions of torch and its torchaudio, each pair in an environment of its own of 5 GB.
 
     python tests/torch_pairs.py 2.8.0 2.11.0 --folder pairs
-    python tests/torch_pairs.py 2.9.1 --folder pairs tests/scan tests/nn
+    python tests/torch_pairs.py 2.9.1 --folder pairs --tests tests/scan tests/nn
 
 What setup.py admits is what passed here. The environments are kept and used again.
 """
@@ -27,15 +27,14 @@ for line in requires("lung-srad"):
 def main():
     """Install and test each pair; print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("versions", nargs="+", metavar="VERSION", help="of torch, such as 2.11.0; then tests to run")
+    parser.add_argument("versions", nargs="+", metavar="VERSION", help="of torch, such as 2.11.0")
     parser.add_argument("--folder", type=Path, default=Path("pairs"), help="of the environments (default %(default)s)")
+    parser.add_argument("--tests", nargs="+", default=[], help="folders or files of tests (default all)")
     arguments = parser.parse_args()
-    versions = [word for word in arguments.versions if re.fullmatch(r"\d+(\.\d+)+", word)]
-    tests = [word for word in arguments.versions if word not in versions]
     failed = False
-    for version in versions:
+    for version in arguments.versions:
         python = install(arguments.folder / version, version)
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments.tests]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         failed = failed or done.returncode != 0
         report = arguments.folder / f"{version}.txt"
