@@ -26,7 +26,7 @@ def export_web(
 ):
     """Write a page that classifies recordings in the browser alone; nothing is uploaded.
 
-    Needs the extra onnx: pip install "lung-srad[onnx]". Any static web server serves the folder.
+    Needs the extra onnx. Any static web server serves the folder.
 
     Examples: lung-srad export-web starter page; then python -m http.server --directory page --bind 127.0.0.1
     """

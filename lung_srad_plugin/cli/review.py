@@ -43,7 +43,7 @@ def review(
 ):
     """Label segments by ear, on a page with a key for each class; every label is on disk at once.
 
-    The page is reached from this machine alone. Needs the extra serve: pip install "lung-srad[serve]"; --export and
+    The page is reached from this machine alone. Needs the extra serve; --export and
     --agreement do not.
 
     lung-srad review clips --open

@@ -53,7 +53,7 @@ def serve(
 ):
     """Classify recordings in the browser and over HTTP; they stay on this machine.
 
-    Needs the extra serve: pip install "lung-srad[serve]". /docs describes the HTTP API.
+    Needs the extra serve. /docs describes the HTTP API.
 
     Examples: lung-srad serve --open; lung-srad serve results/export --port 8000; then, from another terminal,
     curl -F file=@breath.wav http://127.0.0.1:8000/api/classify; lung-srad serve --export space
