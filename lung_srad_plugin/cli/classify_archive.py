@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def merge_settings(
     """
     given = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     for name in ("model", "patients"):  # the manifest may be read from another folder
-        if given[name] is not None and Path(given[name]).exists():
+        if given[name] is not None and os.path.exists(given[name]):  # noqa: PTH110 - False for a name that is too long
             given[name] = str(Path(given[name]).resolve())
     if path is None:
         return ArchiveSettings(**given), None

@@ -83,7 +83,7 @@ def audio_seconds(path: Path) -> tuple[float | None, str | None]:
     except OSError as error:
         return None, f"cannot be opened: {error.strerror}"
     except LungSRADError as error:
-        return None, str(error).replace(str(path), path.name)
+        return None, str(error).removeprefix(f"{path}: ")
     if frames == 0:
         return None, "holds no samples"
     return frames / rate, None

@@ -259,7 +259,7 @@ def test_killed_and_interrupted_it_goes_on_to_the_same_table(sounds, whole, mode
         time.sleep(random.uniform(0, 0.03))
         process.send_signal(stop)
         errors = process.communicate()[1].decode()
-        assert process.returncode in (130, -stop), errors
+        assert process.returncode in (130, -stop, 1), errors  # 1: it was done, but for the faulty one, before that
     done = sum(json.loads(line)["error"] is None for line in journal.read_bytes().splitlines()[1:])
     assert call(*arguments) == 1
     assert (tmp_path / "all.csv").read_bytes().count(b"\n") == (whole / "all.csv").read_bytes().count(b"\n")

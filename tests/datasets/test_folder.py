@@ -42,5 +42,5 @@ def test_equal_files_need_equal_content(tmp_path):
 def test_what_is_no_audio_says_why(tmp_path):
     (tmp_path / "text.wav").write_text("no audio")
     (tmp_path / "link.wav").symlink_to("nowhere")
-    assert "text.wav" in audio_seconds(tmp_path / "text.wav")[1]
+    assert audio_seconds(tmp_path / "text.wav")[1].startswith("cannot be read as audio (")
     assert audio_seconds(tmp_path / "link.wav") == (None, "cannot be opened: No such file or directory")
