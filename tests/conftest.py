@@ -14,7 +14,7 @@ SHARED = Path(os.environ.get("LUNG_SRAD_SHARED", Path(__file__).parents[2] / "sh
 # SpeechBrain's console handler keeps the stream of the test that made it; logging need not print a traceback about it.
 logging.raiseExceptions = False
 
-pytest_plugins = ["tiny_model", "breath_model", "hub_server"]
+pytest_plugins = ["tiny_model", "breath_model", "hub_server", "command_line"]
 
 # Hypothesis reads the __file__ of every module; asking SpeechBrain's lazy ones for it would import their missing parts.
 LazyModule.__file__ = None

@@ -2,7 +2,7 @@
 
 Each line of the journal says how many bytes of the table a recording's rows take, and their checksum. A recording is
 done where these bytes are in the table: lines whose rows are not, and rows without a line, are of a recording at which
-the run was stopped, and are removed before it goes on.
+the run was stopped, and are removed before it resumes.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def screen(
     """Classify an archive on one machine or many, by Ray Data, and write the results as Parquet.
 
     The destination gets rows/ (a row for each segment, as the CSV of classify), recordings/ (a row for each recording)
-    and bad/ (recordings without a result, and why). The same command goes on after a stop, and does no recording twice.
+    and bad/ (recordings without a result, and why). The same command resumes after a stop, and does no recording twice.
     Needs the extra screen.
     """
     from lung_srad_plugin.cli.model_notes import print_model_notes

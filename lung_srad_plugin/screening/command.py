@@ -109,7 +109,7 @@ class Screening:
             yield f"note: {counts['uncertain']:,} recordings are uncertain"
         if self.interrupted:
             left = self.found - self.done_before - counts["recordings"] - counts["bad"]
-            yield f"interrupted: {left:,} recordings were not classified; the same command goes on"
+            yield f"interrupted: {left:,} recordings were not classified; the same command resumes"
 
 
 def screen(

@@ -60,7 +60,7 @@ class ClassificationService:
     Example
     -------
     >>> service = ClassificationService(LungSoundClassifier.from_hparams(), ServingLimits())  # doctest: +SKIP
-    >>> service.classify("/tmp/upload", "breath.wav").summary.label  # doctest: +SKIP
+    >>> service.classify("upload", "breath.wav").summary.label  # doctest: +SKIP
     'normal'
     """
 

@@ -10,24 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 NAME = "101_1b1_Al_sc_Meditron"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([os.fspath(argument) for argument in map(str, arguments)])
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err
-        return ended.value.code or 0, output.out, output.err
-
-    return call
 
 
 @pytest.fixture

@@ -23,20 +23,6 @@ from lung_srad_plugin.cli.options import EXPLAIN_METHODS
 from lung_srad_plugin.labels import CLASSES
 
 
-@pytest.fixture
-def run(capsys):
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err
-        return ended.value.code or 0, output.out, output.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_toy_data(tmp_path_factory.mktemp("toy"))

@@ -1,7 +1,6 @@
 """The model that comes with the package: the names that mean it, what is said of it, and the folder that is shipped."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import torch
 from evaluation_calls import evaluate
 from speechbrain.inference.classifiers import EncoderClassifier
 
-from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_folder import read_config
 from lung_srad_plugin.export.packaged import refuse_machine_paths
@@ -35,19 +33,6 @@ def packaged(model_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(current)
     monkeypatch.delenv("LUNG_SRAD_MODEL", raising=False)
     return model_folder
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([os.fspath(argument) for argument in map(str, arguments)])
-        output = capsys.readouterr()
-        return ended.value.code or 0, output.out, output.err
-
-    return call
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import pytest
 import soundfile
 from browser import browse  # noqa: F401
 
-from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.inference.result import make_segment
 from lung_srad_plugin.review.candidates import Candidate
 from lung_srad_plugin.review.cutting import cut_candidates
@@ -20,20 +19,6 @@ SEGMENTS = (
     ("8_back", 4.0, (0.3, 0.3, 0.3, 0.1)),
 )
 LENGTH = 1.5
-
-
-@pytest.fixture
-def run(capsys):
-    """Run the command line; return exit code, standard output, standard error."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(argument) for argument in arguments])
-        output = capsys.readouterr()
-        assert "Traceback" not in output.err
-        return ended.value.code or 0, output.out, output.err
-
-    return call
 
 
 @pytest.fixture
