@@ -22,9 +22,10 @@ from lung_srad_plugin.inference.rows import row_columns
 from lung_srad_plugin.labels import CLASSES
 
 PROGRAM = "from lung_srad_plugin.cli.main import main; main()"
-# Each recording takes a while, so that the program does not end before it is stopped.
+# Each recording takes a while, so that the program does not end before it is stopped. Tests that run in the background,
+# and what they start, ignore the signal of Ctrl-C, so it is set to what it is in a terminal.
 SLOW_PROGRAM = f"""
-import time
+import signal, time
 from lung_srad_plugin.inference import many
 
 assemble_result = many.assemble_result
@@ -34,6 +35,7 @@ def slowly(*arguments):
     return assemble_result(*arguments)
 
 many.assemble_result = slowly
+signal.signal(signal.SIGINT, signal.default_int_handler)
 {PROGRAM}
 """
 
