@@ -1,6 +1,8 @@
 """The files for people who cite, report and contribute: they agree with the package and with each other."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,10 @@ def read(name):
 def test_citation_is_of_this_version_and_names_the_paper():
     citation = yaml.safe_load(read("CITATION.cff"))
     assert citation["version"] == __version__
+    released = re.search(
+        rf"^## {re.escape(__version__.rpartition('.')[0])} - (\S+)$", read("CHANGELOG.md"), re.MULTILINE
+    )
+    assert str(citation["date-released"]) == released[1]
     assert citation["license"] == "Apache-2.0"
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
     (paper,) = citation["references"]
@@ -38,15 +44,34 @@ def test_guide_for_contributors_has_each_folder_of_the_package():
     assert set(re.findall(r"`(\w+)/`", table)) == folders
 
 
+# What GitHub's schema of issue forms allows in a field of each type.
+TEXT = {"label", "description", "placeholder", "value"}
+ATTRIBUTES = {
+    "markdown": {"value"},
+    "textarea": {*TEXT, "render"},
+    "input": TEXT,
+    "dropdown": {"label", "description", "multiple", "options", "default"},
+}
+
+
 @pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
-def test_issue_form_has_what_the_host_requires(form):
+def test_issue_form_has_what_the_host_requires_and_nothing_that_it_refuses(form):
     content = yaml.safe_load(form.read_text(encoding="utf-8"))
     assert content["name"] and content["description"]
+    assert set(content) <= {"name", "description", "title", "labels", "assignees", "body"}
+    for field in content["body"]:
+        assert set(field) <= {"type", "id", "attributes", "validations"}
+        assert set(field["attributes"]) <= ATTRIBUTES[field["type"]]
+        assert set(field.get("validations", ())) <= {"required"}
     fields = [field for field in content["body"] if field["type"] != "markdown"]
-    assert {field["type"] for field in fields} <= {"textarea", "input", "dropdown"}
     assert len({field["id"] for field in fields}) == len(fields)
-    assert all(field["attributes"]["label"] for field in fields)
+    assert all(re.fullmatch(r"[\w-]+", field["id"]) and field["attributes"]["label"] for field in fields)
     assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_issue_forms_have_names_of_their_own():
+    names = [yaml.safe_load(form.read_text(encoding="utf-8"))["name"] for form in FORMS]
+    assert len(set(names)) == len(names) >= 4
 
 
 def test_workflow_runs_on_each_system_what_make_test_runs():
@@ -68,3 +93,43 @@ def test_workflow_tries_the_first_and_the_last_python_that_the_package_admits():
     matrix = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["test"]["strategy"]["matrix"]
     low, high = re.search(r'python_requires=">=3\.(\d+),<3\.(\d+)"', read("setup.py")).groups()
     assert matrix["python"] == [f"3.{low}", f"3.{int(high) - 1}"]
+
+
+def test_workflow_is_pinned_by_commit_and_may_only_read():
+    text = read(".github/workflows/tests.yml")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    used = re.findall(r"uses: (\S+)  # v\d", text)
+    assert len(used) == text.count("uses:") and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
+    (update,) = yaml.safe_load(read(".github/dependabot.yml"))["updates"]
+    assert update["package-ecosystem"] == "github-actions"
+
+
+def test_workflow_tests_the_pages_where_the_documentation_is_installed():
+    """The other jobs have no mkdocs, so that they skip the tests that build the pages."""
+    steps = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["docs"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands[0] == "make docs" and commands[1].endswith("pytest -q tests/docs")
+
+
+def test_text_has_the_same_bytes_in_a_checkout_on_windows(tmp_path):
+    """Models hold SHA-256 sums of text files, which CRLF would change."""
+    git = shutil.which("git")
+    if git is None:
+        pytest.skip("needs git")
+
+    def run(*words):
+        subprocess.run([git, "-C", str(tmp_path), *words], check=True, capture_output=True)
+
+    starter = ROOT / "lung_srad_plugin" / "inference" / "starter"
+    shutil.copy(ROOT / ".gitattributes", tmp_path)
+    for file in starter.iterdir():
+        shutil.copy(file, tmp_path)
+    run("init", "-q")
+    run("config", "core.autocrlf", "true")
+    run("add", "--all", "--force")
+    for file in starter.iterdir():
+        (tmp_path / file.name).unlink()
+    run("checkout", "--", ".")
+    for file in starter.iterdir():
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
