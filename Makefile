@@ -2,9 +2,9 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
 	command -v $$p >/dev/null 2>&1 && \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 15))' 2>/dev/null && echo $$p && break; done)
 # One process a core. Each computes with one thread, so that they do not fight over the cores.
 WORKERS ?= 2
 
@@ -43,7 +43,7 @@ $(VENV)/.docs: $(VENV)/.installed
 
 # uv installs in seconds where pip takes minutes; pip alone does where uv has no wheel.
 $(VENV)/.installed: setup.py pyproject.toml lung_srad_plugin/version.py
-	@test -n "$(PYTHON)" || { echo "Lung-SRAD needs Python 3.10 to 3.13; set one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Lung-SRAD needs Python 3.10 to 3.14; set one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@echo "Installing into $(VENV): torch is large, so the first time takes a while."

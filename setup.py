@@ -15,7 +15,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.10,<3.15",
     # The experiments and grids lie at the top of the repository, and in the package where it is installed.
     packages=[*find_packages(include=["lung_srad_plugin", "lung_srad_plugin.*"]), "lung_srad_plugin.hparams"],
     package_dir={"lung_srad_plugin.hparams": "hparams"},
@@ -35,9 +35,10 @@ setup(
         ],
     },
     install_requires=[
-        # torch and torchaudio are compiled for each other: newer torch with an older torchaudio fails at import.
-        "torch==2.11.*",
-        "torchaudio==2.11.*",
+        # Tried by tests/torch_pairs.py. Not every torch loads every torchaudio: where an environment has one
+        # already, lung_srad_plugin.utils.torch_pair checks the two.
+        "torch>=2.7.1,<2.16",
+        "torchaudio>=2.7.1,<2.12",
         "speechbrain>=1.1.2,<1.2",
         "hyperpyyaml",
         "sentencepiece",
@@ -45,6 +46,7 @@ setup(
         "lazy-loader>=0.4",
         "huggingface_hub",
         "filelock",
+        "packaging",
         "numpy",
         "numba>=0.61",
         "soundfile",
@@ -127,7 +129,7 @@ setup(
             "python-multipart",
             "httpx",
             "selenium",
-            # Triton 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
+            # Triton up to 3.6 runs its kernels on a CPU, in its interpreter, only with numpy below 2.4.
             "numpy<2.4",
         ],
     },

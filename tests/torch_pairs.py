@@ -1,7 +1,7 @@
-"""Run the tests with other versions of torch and its torchaudio, each pair in an environment of its own of 5 GB.
+"""Run the tests with other versions of torch and torchaudio, each pair in an environment of its own of 5 GB.
 
-    python tests/torch_pairs.py 2.8.0 2.11.0 --folder pairs
-    python tests/torch_pairs.py 2.9.1 --folder pairs --tests tests/scan tests/nn
+    python tests/torch_pairs.py 2.7.1/2.7.1 2.15.0/2.11.1 --folder pairs
+    python tests/torch_pairs.py 2.9.1/2.9.1 --folder pairs --workers 1 --tests tests/scan tests/nn
 
 What setup.py admits is what passed here. The environments are kept and used again.
 """
@@ -27,25 +27,34 @@ for line in requires("lung-srad"):
 def main():
     """Install and test each pair; print one line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("versions", nargs="+", metavar="VERSION", help="of torch, such as 2.11.0")
+    parser.add_argument("pairs", nargs="+", metavar="TORCH/TORCHAUDIO", help="such as 2.15.0/2.11.1")
     parser.add_argument("--folder", type=Path, default=Path("pairs"), help="of the environments (default %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that test (default %(default)s)")
     parser.add_argument("--tests", nargs="+", default=[], help="folders or files of tests (default all)")
     arguments = parser.parse_args()
+    if not all(re.fullmatch(r"[\d.]+/[\d.]+", pair) for pair in arguments.pairs):
+        parser.error(f"a pair is TORCH/TORCHAUDIO, such as 2.15.0/2.11.1; got {' '.join(arguments.pairs)}")
     failed = False
-    for version in arguments.versions:
-        python = install(arguments.folder / version, version)
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments.tests]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    for pair in arguments.pairs:
+        torch, torchaudio = pair.split("/")
+        python = install(arguments.folder / torch, torch, torchaudio)
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(arguments.workers)]
+        done = subprocess.run([*command, *arguments.tests], cwd=ROOT, capture_output=True, text=True)
         failed = failed or done.returncode != 0
-        report = arguments.folder / f"{version}.txt"
+        report = arguments.folder / f"{torch}.txt"
         report.write_text(done.stdout + done.stderr, encoding="utf-8")
         last = done.stdout.strip().splitlines()[-1:]
-        print(f"torch {version}, Python {sys.version.split()[0]}: {' '.join(last)}; all of it in {report}", flush=True)
+        print(
+            f"torch {torch}, torchaudio {torchaudio}, Python {sys.version.split()[0]}: {' '.join(last)}; see {report}"
+        )
     return int(failed)
 
 
-def install(folder, version):
-    """Make an environment with the package, a pair of torch and torchaudio, and what the tests need; return Python."""
+def install(folder, torch, torchaudio):
+    """Make an environment with the package, a pair of torch and torchaudio, and what the tests need; return Python.
+
+    The requirements of the package are installed one by one, so that pairs beyond those that it admits can be tried.
+    """
     python = folder.absolute() / ("Scripts" if os.name == "nt" else "bin") / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
@@ -53,7 +62,7 @@ def install(folder, version):
     subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
     lines = subprocess.run([python, "-c", REQUIREMENTS], check=True, capture_output=True, text=True).stdout.split("\n")
     others = [line for line in map(str.strip, lines) if line and not re.match(r"torch(audio)?\b", line)]
-    subprocess.run([*pip, f"torch=={version}", f"torchaudio=={version}", *others], check=True)
+    subprocess.run([*pip, f"torch=={torch}", f"torchaudio=={torchaudio}", *others], check=True)
     return python
 
 

@@ -17,8 +17,9 @@ def test_what_is_copied_is_there_and_not_ignored():
 
 
 def test_torch_is_the_pair_of_the_package():
-    for requirement in re.findall(r'"(torch(?:audio)?==[^"]+)"', DOCKERFILE):
-        assert f'"{requirement}"' in SETUP
+    requirements = re.findall(r'"(torch(?:audio)?[=<>][^"]+)"', DOCKERFILE)
+    assert len(requirements) == 2
+    assert all(f'"{requirement}"' in SETUP for requirement in requirements)
     assert re.search(r'"serve": \[', SETUP)
 
 
