@@ -13,8 +13,9 @@ from lung_srad_plugin.errors import LungSRADError
 class RecordingList:
     """The recordings that files, folders and patterns stand for, in order and no file twice.
 
-    A folder is searched with all its subfolders, sorted within each; links to folders are not followed. Each folder is
-    read once, and of each only the names are kept, as one text.
+    A folder is searched with all its subfolders, sorted within each; links to folders are not followed, and a link to
+    nothing is listed, so that opening it tells. Each folder is read once, and of each only the names are kept, as one
+    text.
 
     Arguments
     ---------
@@ -80,7 +81,7 @@ class RecordingList:
                     (entry.name, entry.is_dir(follow_symlinks=False))
                     for entry in entries
                     if entry.is_dir(follow_symlinks=False)
-                    or (entry.name.lower().endswith(self._suffixes) and entry.is_file())
+                    or (entry.name.lower().endswith(self._suffixes) and _may_be_recording(entry))
                 )
         except OSError as error:
             raise LungSRADError(f"{folder}: cannot be listed ({error.strerror}); expected a folder to read") from error
@@ -102,3 +103,8 @@ class RecordingList:
         if names:
             self._runs.append((folder, "\0".join(names)))
             self._count += len(names)
+
+
+def _may_be_recording(entry: os.DirEntry) -> bool:
+    """Return whether it is a file, or a link to one that is not there."""
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110

@@ -20,7 +20,7 @@ from lung_srad_plugin.archive.settings import ArchiveSettings, ModelIdentity
 from lung_srad_plugin.archive.summaries import latest_entries, summarize_recording, write_summaries, write_table
 from lung_srad_plugin.archive.table import OutputPaths, RowTable, absolute, stamp
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.inference.many import ManySettings, Outcome, classify_many
+from lung_srad_plugin.inference.many import Outcome, classify_many
 from lung_srad_plugin.inference.rows import row_columns, segment_rows
 from lung_srad_plugin.utils.files import refuse_foreign_files
 
@@ -40,20 +40,23 @@ class ArchiveReport:
         How many there are.
     continued, dropped : int
         How many were done before, and how many bytes of an unfinished one were removed.
+    others : int
+        How many more the table has from before, that are not among these.
     done : int
         How many were classified now.
     failures : list of Failure
-        What has no result.
+        Which of them have no result, or one of what they were before they were changed.
     unlike_training, uncertain : int
         How many of those of now are so as a whole.
     without_patient : int
-        How many of all are of no known patient.
+        How many of the table are of no known patient, where something says whose recordings are.
     """
 
     state: State = "running"
     recordings: int = 0
     continued: int = 0
     dropped: int = 0
+    others: int = 0
     done: int = 0
     failures: list[Failure] = field(default_factory=list)
     unlike_training: int = 0
@@ -130,17 +133,17 @@ def classify_archive(
         try:
             _classify(classifier, recordings, settings, table, session, report, changed, describe_error, progress)
             report.state = "finished"
+            report.others = table.continued - report.continued - len(changed)
         except KeyboardInterrupt:
             report.state = "interrupted"
         finally:
             session.end = now()
-            report.failures = changed + _failures(paths.journal)
-            manifest.state, manifest.failed = report.state, report.failures
+            report.failures += changed
+            manifest.state, manifest.failed = report.state, changed + _failures(paths.journal)
             manifest.save(paths.run)
         if report.state == "finished":
-            report.without_patient = write_summaries(
-                paths.journal, classifier.labels, paths.recordings, paths.patients, find_patient
-            )
+            unknown = write_summaries(paths.journal, classifier.labels, paths.recordings, paths.patients, find_patient)
+            report.without_patient = unknown if find_patient else 0
             if paths.is_parquet:
                 write_table(paths.output, row_columns(classifier.labels), _read_rows(paths.rows))
     return report
@@ -163,23 +166,17 @@ def _classify(classifier, recordings, settings, table, session: Session, report,
             stamps[path] = stamp(path)
             yield path
 
-    many = ManySettings(
-        settings.hop,
-        settings.window,
-        settings.merging,
-        settings.calibrated,
-        settings.sensitivity,
-        settings.batch_size,
-        settings.decoding_threads,
-    )
     find_cycles = find_annotation if settings.annotations else None
-    for outcome in classify_many(classifier, to_do(), many, find_cycles):
+    outcomes = classify_many(classifier, to_do(), settings, settings.batch_size, settings.decoding_threads, find_cycles)
+    for outcome in outcomes:
         session.seconds.decoding += outcome.decoding_seconds
         session.seconds.model += outcome.model_seconds
         session.seconds.total = time.perf_counter() - begun
-        table.add(*_entry_and_rows(outcome, stamps.pop(outcome.path), describe_error))
+        entry, rows = _entry_and_rows(outcome, stamps.pop(outcome.path), describe_error)
+        table.add(entry, rows)
         if outcome.result is None:
             session.failed += 1
+            report.failures.append(Failure(file=entry.file, reason=str(entry.error)))
         else:
             session.done += 1
             report.done += 1

@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.model_config import ModelConfig
+from lung_srad_plugin.inference.settings import ClassifySettings
 from lung_srad_plugin.utils.devices import PRECISIONS
 
 # What may change between a run and its continuation: it moves results by rounding alone, or concerns the summaries.
 FREE = frozenset({"model", "batch_size", "decoding_threads", "device", "patients", "patient_pattern"})
 
 
-class ArchiveSettings(BaseModel):
-    """The settings of ``lung-srad classify --output FILE``, as its run manifest keeps them.
+class ArchiveSettings(ClassifySettings):
+    """The settings of ``lung-srad classify``, as the run manifest of a table keeps them.
 
     Arguments
     ---------
@@ -26,11 +27,6 @@ class ArchiveSettings(BaseModel):
         As it was named; None is the model that comes with the package.
     annotations : bool
         Whether the cycles of the annotation beside each recording are classified.
-    window, hop : float or None
-    merging : str or None
-    calibrated : bool
-    sensitivity : float or None
-        As for ``LungSoundClassifier.classify_file``.
     batch_size : int
         Windows that go through the model at once, of several recordings where they are short.
     decoding_threads : int
@@ -43,15 +39,8 @@ class ArchiveSettings(BaseModel):
         A regular expression for the name of a recording, with a group ``patient``.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     model: str | None = None
     annotations: bool = False
-    window: float | None = None
-    hop: float | None = None
-    merging: str | None = None
-    calibrated: bool = False
-    sensitivity: float | None = None
     batch_size: int = 8
     decoding_threads: int = 1
     device: str | None = None
@@ -92,10 +81,12 @@ class GivenBack(BaseModel):
 
     Arguments
     ---------
+    format : int
     settings : ArchiveSettings
     model : ModelIdentity
     """
 
+    format: Literal[1] = 1
     settings: ArchiveSettings
     model: ModelIdentity
 

@@ -8,6 +8,7 @@ import typer
 from lung_srad_plugin.audio.merging import MERGING
 from lung_srad_plugin.cli.options import EXPLAIN_METHODS, TrustCode, choice
 from lung_srad_plugin.cli.result_output import ENDINGS
+from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.devices import PRECISIONS
 
 
@@ -28,7 +29,8 @@ def classify(
         bool,
         typer.Option(
             "--annotations",
-            help="Classify the cycles of the annotation beside each file: ICBHI, Audacity, Raven, TextGrid, SPRSound.",
+            help="Classify the cycles of the annotation beside each recording, or of the one that is named with a "
+            "recording, and count the agreement: ICBHI, Audacity, Raven, TextGrid, SPRSound.",
         ),
     ] = False,
     format: Annotated[str, choice(list(ENDINGS), "json is one line for each file.")] = "table",
@@ -36,7 +38,8 @@ def classify(
         Path | None,
         typer.Option(
             help="Instead of printing: a folder for one result file for each recording, NAME.lung-srad.*; or one table "
-            "of all recordings, which ends in .csv, .jsonl or .parquet and is continued where it was stopped.",
+            "of all recordings, which ends in .csv, .jsonl or .parquet and is continued where it was stopped; or the "
+            "result of one recording, which ends in .json, .TextGrid, .selections.txt (Raven) or .txt (Audacity).",
         ),
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for a picture of each recording.")] = None,
@@ -100,9 +103,17 @@ def classify(
     """Classify recordings of any length, sample rate and format that libsndfile or PyAV (extra formats) reads.
 
     The class is the most probable one. P(abnormal) is 1 - P(normal), so it can exceed 0.5 beside normal.
+
+    lung-srad classify recording.wav
+
+    lung-srad classify recording.wav --annotations listened.TextGrid
+
+    lung-srad classify recording.wav --output recording.TextGrid
+
+    lung-srad classify RECORDINGS --output all.csv
     """
     from lung_srad_plugin.cli.classify_archive import classify_to_table, is_table, merge_settings, refuse_patients
-    from lung_srad_plugin.cli.classify_files import ClassifyOptions, classify_files
+    from lung_srad_plugin.cli.classify_files import classify_files
 
     to_table = is_table(output)
     given = {
@@ -113,25 +124,15 @@ def classify(
     }
     named = {name for name in given if _is_named(context, name)}
     used, expected = merge_settings(settings, given, named)
-    method = explain_method if explain else None
-    options = ClassifyOptions(
-        used.annotations,
-        used.hop,
-        used.batch_size,
-        used.calibrated,
-        used.sensitivity,
-        used.window,
-        used.merging,
-        method,
-    )
-    run_opts = (
-        {"precision": used.precision} if used.device is None else {"precision": used.precision, "device": used.device}
-    )
+    chosen = format if _is_named(context, "format") else None
     if output is not None and to_table:
-        code = classify_to_table(files, output, used, expected, run_opts, options, format, plot, trust_code)
+        if plot is not None or explain:
+            raise LungSRADError("--plot and --explain draw single recordings; give --output a folder, or leave it out")
+        code = classify_to_table(files, output, used, expected, chosen, trust_code)
     else:
         refuse_patients(used)
-        code = classify_files(files, used.model, run_opts, options, format, output, plot, trust_code)
+        method = explain_method if explain else None
+        code = classify_files(files, used, chosen, output, plot, method, trust_code)
     raise typer.Exit(code)
 
 

@@ -13,8 +13,9 @@ from lung_srad_plugin.archive.patients import patient_finder
 from lung_srad_plugin.archive.settings import ArchiveSettings, ModelIdentity, read_settings
 from lung_srad_plugin.archive.table import ENDINGS
 from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
-from lung_srad_plugin.cli.classify_files import ClassifyOptions, describe_error, load_classifier
+from lung_srad_plugin.cli.classify_files import describe_error, load_classifier
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
+from lung_srad_plugin.cli.input_files import split_annotation
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.progress import progress_bars
 from lung_srad_plugin.utils.text import printable, rich_text
@@ -79,10 +80,7 @@ def classify_to_table(
     output: Path,
     settings: ArchiveSettings,
     expected: ModelIdentity | None,
-    run_opts: dict[str, Any],
-    options: ClassifyOptions,
-    format: str,
-    plot: Path | None,
+    format: str | None,
     trust_code: bool,
 ) -> int:
     """Classify recordings into one table, and say what came out.
@@ -96,10 +94,10 @@ def classify_to_table(
     settings : ArchiveSettings
     expected : ModelIdentity or None
         Which model it must be.
-    run_opts, options, plot, trust_code
-        As for ``classify_files``.
-    format : str
+    format : str or None
         Of ``--format``; the ending of the table says it already.
+    trust_code : bool
+        As for ``LungSoundClassifier.from_hparams``.
 
     Returns
     -------
@@ -111,13 +109,15 @@ def classify_to_table(
     LungSRADError
         Where options do not fit each other, or the table cannot be written or continued.
     """
-    if plot is not None or options.explain is not None:
-        raise LungSRADError("--plot and --explain draw single recordings; give --output a folder, or leave it out")
-    if format not in FORMATS[output.suffix.lower()]:
+    if format is not None and format not in FORMATS[output.suffix.lower()]:
         raise LungSRADError(f"--format {format} does not fit {output}, whose ending says what it is; leave one out")
     patient_finder(settings.patients, settings.patient_pattern)
+    if settings.annotations and split_annotation(patterns)[1] is not None:
+        raise LungSRADError(
+            f"{output}: the annotations of a table lie beside the recordings; name the recordings alone"
+        )
     recordings = RecordingList(patterns, AUDIO_ENDINGS)
-    classifier = load_classifier(settings.model, run_opts, options, trust_code)
+    classifier = load_classifier(settings, trust_code)
     found = ModelIdentity.of(classifier.config)
     if expected is not None and found != expected:
         raise LungSRADError(
@@ -147,12 +147,14 @@ def _print_report(report: ArchiveReport, output: Path) -> None:
         notes.append(f"{report.dropped} bytes of a recording at which the run had been stopped were removed")
     if report.continued:
         notes.append(f"{report.continued} of {report.recordings} recordings were done before")
+    if report.others:
+        notes.append(f"the table has {report.others} more recordings from before, which are not among these")
     if report.unlike_training:
         notes.append(f"{report.unlike_training} of {report.done} recordings are unlike the training sounds, so that "
                      "their classes mean nothing; the column unlike_training marks them")  # fmt: skip
     if report.uncertain:
         notes.append(f"{report.uncertain} of {report.done} recordings are uncertain; the column uncertain marks them")
-    if report.without_patient and report.without_patient < report.recordings:
+    if report.without_patient:
         notes.append(f"{report.without_patient} recordings are of no known patient")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lung_srad_plugin.annotations.files import find_annotation
+from lung_srad_plugin.archive.settings import ArchiveSettings
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
-from lung_srad_plugin.cli.input_files import find_recordings, result_names
+from lung_srad_plugin.cli.input_files import find_recordings, result_names, split_annotation
+from lung_srad_plugin.cli.model_notes import print_model_notes
 from lung_srad_plugin.cli.reliability_notes import ReliabilityNotes
 from lung_srad_plugin.cli.result_output import (
     ONE_RECORDING,
+    describe_agreement,
+    is_result_file,
     picture_path,
     print_result,
+    result_format,
     result_path,
     write_picture,
     write_result,
 )
-from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.cycle_agreement import CycleAgreement, read_agreement
 from lung_srad_plugin.utils.files import refuse_foreign_files
 from lung_srad_plugin.utils.progress import progress_bars
 from lung_srad_plugin.utils.text import printable, printable_lines
@@ -30,42 +34,13 @@ if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
 
 
-@dataclass(frozen=True)
-class ClassifyOptions:
-    """How each recording is classified: see ``LungSoundClassifier.classify_file``.
-
-    Arguments
-    ---------
-    annotations : bool
-        Whether to classify the cycles of the annotation beside each recording.
-    hop : float or None
-    batch_size : int
-    calibrated : bool
-    sensitivity : float or None
-    window : float or None
-    merging : str or None
-    explain : str or None
-        The method of the map in the picture; None draws none.
-    """
-
-    annotations: bool = False
-    hop: float | None = None
-    batch_size: int = 2
-    calibrated: bool = False
-    sensitivity: float | None = None
-    window: float | None = None
-    merging: str | None = None
-    explain: str | None = None
-
-
 def classify_files(
     patterns: Sequence[str],
-    model: str | None,
-    run_opts: dict[str, Any],
-    options: ClassifyOptions,
-    format: str,
+    settings: ArchiveSettings,
+    format: str | None,
     output: Path | None = None,
     plot: Path | None = None,
+    explain: str | None = None,
     trust_code: bool = False,
 ) -> int:
     """Classify recordings and print or write the results; a recording that fails is listed, and the rest is done.
@@ -73,17 +48,17 @@ def classify_files(
     Arguments
     ---------
     patterns : list of str
-        Files, folders, patterns.
-    model : str or None
-        A model folder, a hub id, or ``starter``; None is the model that comes with the package, and standard error says
-        what it is.
-    run_opts : dict
-        As for ``LungSoundClassifier.from_hparams``.
-    options : ClassifyOptions
-    format : str
-        A key of ``ENDINGS``.
-    output, plot : Path or None
-        Folders for result files and for pictures.
+        Files, folders, patterns; and with annotations, the annotation of the one recording that is named.
+    settings : ArchiveSettings
+        Those of them that are of tables say nothing here.
+    format : str or None
+        A key of ``ENDINGS``; where left out, what ``output`` ends in, else a table.
+    output : Path or None
+        A folder for result files, or the file of one recording, see ``is_result_file``.
+    plot : Path or None
+        A folder for pictures.
+    explain : str or None
+        The method of the map in the picture; None draws none.
     trust_code : bool
         As for ``LungSoundClassifier.from_hparams``.
 
@@ -97,39 +72,41 @@ def classify_files(
     LungSRADError
         Where the command makes no sense or would overwrite what lung-srad did not write, before anything is classified.
     """
-    if options.explain is not None and plot is None:
+    if explain is not None and plot is None:
         raise LungSRADError("--explain puts a map into the picture of each recording; add --plot FOLDER")
+    annotation = None
+    if settings.annotations:
+        patterns, annotation = split_annotation(patterns)
     recordings = find_recordings(patterns)
-    names = result_names(recordings)
-    if format in ONE_RECORDING and output is None and len(recordings) > 1:
-        raise LungSRADError(
-            f"annotations ({format}) belong to one recording, and these are {len(recordings)}; add --output FOLDER"
-        )
-    results = [None if output is None else result_path(output, name, format) for name in names]
-    pictures = [None if plot is None else picture_path(plot, name) for name in names]
-    refuse_foreign_files(path for path in (*results, *pictures) if path is not None)
-    for folder in (output, plot):
-        _make_folder(folder)
-
-    classifier = load_classifier(model, run_opts, options, trust_code)
+    outputs = _plan_outputs(recordings, format, output, plot)
+    classifier = load_classifier(settings, trust_code)
+    if explain is not None:
+        _check_method(classifier, explain)
     failed = done = 0
     notes = ReliabilityNotes(classifier.uncertain_below)
     with progress_bars() as progress:
         files_task = progress.add_task("recordings", total=len(recordings))
-        for recording, result_file, picture_file in zip(recordings, results, pictures, strict=True):
+        for recording, result_file, picture_file in zip(recordings, outputs.results, outputs.pictures, strict=True):
             part_task = progress.add_task(printable(recording.name), total=None)
 
             def advance(finished, total, task=part_task):
                 progress.update(task, completed=finished, total=total)
 
             try:
-                result = _classify(classifier, recording, options, advance)
+                cycles = (annotation or find_annotation(recording)) if settings.annotations else None
+                result = classifier.classify_file(
+                    recording, cycles, batch_size=settings.batch_size, progress=advance, **settings.keywords()
+                )
+                agreement = None if cycles is None else read_agreement(result, cycles)
                 if picture_file is not None:
-                    write_picture(result, recording, picture_file, _explain(classifier, recording, options))
+                    map_ = None if explain is None else _explain(classifier, recording, cycles, settings, explain)
+                    write_picture(result, recording, picture_file, map_)
                 if result_file is None:
-                    print_result(result, format, sys.stdout, first=done == 0)
+                    print_result(result, outputs.format, sys.stdout, done == 0, agreement)
                 else:
-                    write_result(result, format, result_file)
+                    write_result(result, outputs.format, result_file, agreement)
+                if annotation and agreement and (result_file is not None or outputs.format != "table"):
+                    _print_agreement(annotation, agreement)
                 notes.add(result)
                 done += 1
             except KeyboardInterrupt:
@@ -151,64 +128,75 @@ def classify_files(
     return FAILED if failed else 0
 
 
-def load_classifier(
-    model: str | None, run_opts: dict[str, Any], options: ClassifyOptions, trust_code: bool
-) -> LungSoundClassifier:
-    """Return the classifier, checked against the options, and say on standard error what a reader must know of it.
+class _Outputs(NamedTuple):
+    """The format of results, and of each recording the files of result and picture, None where there is none."""
+
+    format: str
+    results: list[Path | None]
+    pictures: list[Path | None]
+
+
+def _plan_outputs(recordings: list[Path], format: str | None, output: Path | None, plot: Path | None) -> _Outputs:
+    """Refuse outputs that make no sense or that would overwrite something, and make the folders of the others."""
+    count, names = len(recordings), result_names(recordings)
+    results: list[Path | None]
+    if output is not None and is_result_file(output):
+        if count > 1:
+            raise LungSRADError(
+                f"{output}: is the result of one recording, and these are {count}; name a folder, or a table of all "
+                "recordings: all.csv, all.jsonl, all.parquet"
+            )
+        format = result_format(output, format)
+        results = [output]
+    else:
+        format = format or "table"
+        if format in ONE_RECORDING and output is None and count > 1:
+            raise LungSRADError(
+                f"annotations ({format}) belong to one recording, and these are {count}; add --output FOLDER"
+            )
+        results = [None if output is None else result_path(output, name, format) for name in names]
+        _make_folder(output)
+    pictures = [None if plot is None else picture_path(plot, name) for name in names]
+    refuse_foreign_files(path for path in (*results, *pictures) if path is not None)
+    _make_folder(plot)
+    return _Outputs(format, results, pictures)
+
+
+def _print_agreement(annotation: Path, agreement: CycleAgreement) -> None:
+    for line in describe_agreement(agreement):
+        print(f"note: {printable(annotation)}: {line}", file=sys.stderr)
+
+
+def load_classifier(settings: ArchiveSettings, trust_code: bool) -> LungSoundClassifier:
+    """Return the classifier, checked against the settings, and say on standard error what a reader must know of it.
 
     Arguments
     ---------
-    model, run_opts, options, trust_code
-        As for ``classify_files``.
+    settings : ArchiveSettings
+    trust_code : bool
+        As for ``LungSoundClassifier.from_hparams``.
     """
-    from lung_srad_plugin.export.novelty_file import describe_missing
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
-    from lung_srad_plugin.inference.starter_model import describe_starter
 
-    classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-    _check_model(classifier, options)
-    if model is None:
-        print(f"note: {printable(describe_starter(classifier.config))}", file=sys.stderr, flush=True)
-    if classifier.trained_on_synthetic:
-        print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
-    if classifier.novelty is None:
-        missing = printable(describe_missing(classifier.config))
-        print(f"note: {printable(classifier.model_id)} cannot tell sounds unlike its training sounds: {missing}",
-              file=sys.stderr, flush=True)  # fmt: skip
+    run_opts: dict[str, Any] = {"precision": settings.precision}
+    if settings.device is not None:
+        run_opts["device"] = settings.device
+    classifier = LungSoundClassifier.from_hparams(source=settings.model, run_opts=run_opts, trust_code=trust_code)
+    settings.resolve(classifier)
+    print_model_notes(classifier, "--model names another" if settings.model is None else None)
     return classifier
 
 
-def _classify(classifier, recording, options, progress):
-    return classifier.classify_file(
-        recording,
-        find_annotation(recording) if options.annotations else None,
-        options.hop,
-        options.batch_size,
-        progress=progress,
-        calibrated=options.calibrated,
-        sensitivity=options.sensitivity,
-        window=options.window,
-        merging=options.merging,
-    )
-
-
-def _explain(classifier, recording, options):
-    if options.explain is None:
-        return None
+def _explain(classifier, recording, cycles, settings, method):
     from lung_srad_plugin.analysis.recording_map import explain_recording
 
-    cycles = find_annotation(recording) if options.annotations else None
-    return explain_recording(classifier, recording, cycles, options.window, options.hop, options.explain)
+    return explain_recording(classifier, recording, cycles, settings.window, settings.hop, method)
 
 
-def _check_model(classifier, options):
-    """Refuse what no recording can be classified with, once instead of for each recording."""
-    classifier.select_rule(options.window, options.hop, options.merging)
-    classifier.select_threshold(options.sensitivity, options.calibrated)
-    if options.explain is not None:
-        from lung_srad_plugin.analysis.explain import check_methods
+def _check_method(classifier, method):
+    from lung_srad_plugin.analysis.explain import check_methods
 
-        check_methods([options.explain], classifier.mods.embedding_model)
+    check_methods([method], classifier.mods.embedding_model)
 
 
 def describe_error(error: Exception, recording: Path) -> str:

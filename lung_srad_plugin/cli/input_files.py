@@ -1,32 +1,32 @@
 """From the arguments of the command line to the recordings that are meant."""
 
-import glob
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from lung_srad_plugin.annotations.files import BESIDE
+from lung_srad_plugin.archive.listing import RecordingList
 from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
 from lung_srad_plugin.errors import LungSRADError
 
+# What the names of annotations end in.
+ANNOTATION_ENDINGS = tuple({f".{ending.rsplit('.', 1)[-1].lower()}" for ending in BESIDE})
 
-def find_recordings(patterns):
-    """Return the recordings that files, folders and patterns stand for: sorted within each, no file twice.
+
+def find_recordings(patterns: Sequence[str]) -> list[Path]:
+    """Return the recordings that files, folders and patterns stand for, as ``RecordingList`` does; no file twice, by
+    whichever links it is named.
 
     A file that is named is taken whatever its name ends in, and also where it does not exist: opening it will tell.
 
     Arguments
     ---------
     patterns : list of str
-        Paths of files; folders, which are searched with all their subfolders; patterns with ``*``, ``?``, ``[]`` and
-        ``**``, for shells that leave them to the program.
-
-    Returns
-    -------
-    list of Path
 
     Raises
     ------
     LungSRADError
-        Where a folder or a pattern holds no recording.
+        As ``RecordingList``.
 
     Example
     -------
@@ -36,20 +36,9 @@ def find_recordings(patterns):
     >>> [path.name for path in find_recordings([str(folder), str(folder / "*.wav")])]
     ['a.flac', 'b.wav']
     """
-    found = {}
-    for pattern in patterns:
-        path = Path(pattern)
-        if os.path.isdir(path):  # noqa: PTH112 - a Path raises for a name that is too long
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in AUDIO_ENDINGS and file.is_file())
-        elif os.path.lexists(path) or not glob.has_magic(pattern):
-            inside = [path]
-        else:
-            names = glob.iglob(pattern, recursive=True)  # noqa: PTH207 - a Path takes no absolute pattern
-            inside = sorted(Path(name) for name in names if Path(name).is_file())
-        if not inside:
-            raise LungSRADError(f"{pattern}: no recording is there; expected audio files that libsndfile or PyAV reads")
-        for file in inside:
-            found.setdefault(os.path.realpath(file), file)
+    found: dict[str, Path] = {}
+    for file in RecordingList(patterns, AUDIO_ENDINGS):
+        found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 
@@ -72,3 +61,35 @@ def result_names(recordings):
     full = [Path(os.path.realpath(path)) for path in recordings]
     shared = next(parent for parent in full[0].parents if all(path.is_relative_to(parent) for path in full))
     return [path.relative_to(shared) for path in full]
+
+
+def split_annotation(patterns: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Return what names recordings, and the annotation file among it; None where there is none.
+
+    Arguments
+    ---------
+    patterns : list of str
+        Of ``lung-srad classify --annotations``.
+
+    Raises
+    ------
+    LungSRADError
+        Where an annotation stands beside anything but one recording: whose it is would be a guess.
+
+    Example
+    -------
+    >>> split_annotation(["a.wav", "listened.TextGrid"])
+    (['a.wav'], PosixPath('listened.TextGrid'))
+    >>> split_annotation(["a.wav", "b.wav"])
+    (['a.wav', 'b.wav'], None)
+    """
+    named = [text for text in patterns if text.lower().endswith(ANNOTATION_ENDINGS) and not os.path.isdir(text)]  # noqa: PTH112
+    recordings = [text for text in patterns if text not in named]
+    if not named:
+        return recordings, None
+    if len(named) > 1 or len(recordings) != 1 or os.path.isdir(recordings[0]):  # noqa: PTH112
+        raise LungSRADError(
+            f"{', '.join(named)}: an annotation that is named belongs to one recording, which is named with it; of "
+            "several recordings, put each annotation beside its recording and name the recordings alone"
+        )
+    return recordings, Path(named[0])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.cli.reliability_notes import describe_segment
+from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.result_formats import format_of_name, format_result
 from lung_srad_plugin.utils.files import RESULT_MARK, write_together
-from lung_srad_plugin.utils.text import rich_text
+from lung_srad_plugin.utils.text import printable, rich_text
 
 if TYPE_CHECKING:
+    from lung_srad_plugin.inference.cycle_agreement import CycleAgreement
     from lung_srad_plugin.inference.result import Classification
     from lung_srad_plugin.reporting.map_figure import RecordingMap
 
@@ -25,11 +28,42 @@ ENDINGS = {
     "textgrid": ".TextGrid",
 }
 ONE_RECORDING = ("audacity", "raven", "textgrid")  # formats whose file cannot say which recording it is of
+# By what the name of one recording's file ends in, the formats that it can hold.
+FILES = {".json": ("json",), ".textgrid": ("textgrid",), ".txt": ("audacity", "raven", "table")}
 FILE_WIDTH = 100  # characters of a table that is not printed on a terminal
 # Printed where a reader would wonder.
 RULE = (
     "The class is the most probable one: it can be normal where P(abnormal) exceeds 0.5, which several classes share."
 )
+
+
+def is_result_file(output: Path | None) -> bool:
+    """Return whether ``--output`` means the file of one recording: by its ending, unless it is a folder.
+
+    Example
+    -------
+    >>> is_result_file(Path("a.TextGrid")), is_result_file(Path("results"))
+    (True, False)
+    """
+    return output is not None and output.suffix.lower() in FILES and not output.is_dir()
+
+
+def result_format(output: Path, format: str | None) -> str:
+    """Return the format of the file of one recording: what is asked for, else what its name says.
+
+    Raises
+    ------
+    LungSRADError
+        Where the two do not fit each other.
+
+    Example
+    -------
+    >>> result_format(Path("a.txt"), None), result_format(Path("a.txt"), "table")
+    ('audacity', 'table')
+    """
+    if format is not None and format not in FILES[output.suffix.lower()]:
+        raise LungSRADError(f"--format {format} does not fit {output}, whose ending says what it is; leave one out")
+    return format or format_of_name(output)
 
 
 def result_path(folder: Path, name: Path, format: str) -> Path:
@@ -48,17 +82,23 @@ def picture_path(folder: Path, name: Path) -> Path:
     return folder / name.with_name(f"{name.name}{RESULT_MARK}.png")
 
 
-def print_result(result: Classification, format: str, file: TextIO, first: bool = True) -> None:
-    """Print a result; the header of CSV with the ``first`` only."""
+def print_result(
+    result: Classification,
+    format: str,
+    file: TextIO,
+    first: bool = True,
+    agreement: CycleAgreement | None = None,
+) -> None:
+    """Print a result; the header of CSV with the ``first`` only, the agreement with an annotation in tables only."""
     if format == "table":
-        print_table(result, file)
+        print_table(result, file, agreement)
     else:
-        texts = {"json": _json_line, "csv": lambda result: result.to_csv(header=first), "audacity": _audacity}
-        file.write(texts[format](result) if format in texts else _annotation(result, format))
+        texts = {"json": _json_line, "csv": lambda result: result.to_csv(header=first)}
+        file.write(texts[format](result) if format in texts else format_result(result, format))
     file.flush()
 
 
-def write_result(result: Classification, format: str, path: Path) -> None:
+def write_result(result: Classification, format: str, path: Path, agreement: CycleAgreement | None = None) -> None:
     """Write a result file.
 
     Raises
@@ -66,12 +106,12 @@ def write_result(result: Classification, format: str, path: Path) -> None:
     LungSRADError
         Where it cannot be written, or would overwrite what lung-srad did not write.
     """
-    text = io.StringIO()
-    if format == "json":
-        text.write(result.to_json(indent=2) + "\n")
+    if format == "table":
+        text = io.StringIO()
+        print_table(result, text, agreement)
+        write_together({path: text.getvalue()})
     else:
-        print_result(result, format, text)
-    write_together({path: text.getvalue()})
+        write_together({path: format_result(result, format)})
 
 
 def write_picture(result: Classification, recording: Path, path: Path, explanation: RecordingMap | None = None) -> None:
@@ -88,7 +128,7 @@ def write_picture(result: Classification, recording: Path, path: Path, explanati
     save_figure(plot_timeline(result, recording, explanation), path)
 
 
-def print_table(result: Classification, file: TextIO) -> None:
+def print_table(result: Classification, file: TextIO, agreement: CycleAgreement | None = None) -> None:
     """Print a result as a table with a title, and below it the threshold and what else a reader must know."""
     from rich.console import Console
     from rich.table import Table
@@ -106,6 +146,11 @@ def print_table(result: Classification, file: TextIO) -> None:
     for name in ("start", "end"):
         table.add_column(f"{name} (s)", justify="right")
     table.add_column("class")
+    annotated: list[tuple[str, ...]] = [()] * (len(result.segments) + 1)
+    if agreement is not None:
+        table.add_column("annotated")
+        right = f"{agreement.right.total()} of {agreement.cycles.total()}"
+        annotated = [(name or "",) for name in (*agreement.annotated, right)]
     shown = ("crackle", "wheeze", "abnormal") if result.summary.crackle is not None else ("abnormal",)
     for name in shown:
         table.add_column(f"P({name})", justify="right")
@@ -115,17 +160,20 @@ def print_table(result: Classification, file: TextIO) -> None:
     remarks = [describe_segment(part.unlike_training, part.uncertain) for part in (*segments, result.summary)]
     if any(remarks):
         table.add_column("remark")
-    for segment, remark in zip(segments, remarks[:-1], strict=True):
+    for index, (segment, remark) in enumerate(zip(segments, remarks[:-1], strict=True)):
         called = () if point is None else ("yes" if result.called_abnormal(segment) else "no",)
-        table.add_row(*_cells(segment, shown), *called, *([remark] if any(remarks) else ()))
+        table.add_row(*_cells(segment, shown, annotated[index]), *called, *([remark] if any(remarks) else ()))
     table.add_section()
     count = sum(map(result.called_abnormal, segments)) if point is not None else 0
     called = () if point is None else (f"{count} of {len(segments)}",)
     last = (*called, *(remarks[-1:] if any(remarks) else ()))
-    table.add_row("all", "", *_cells(result.summary, shown)[2:], *last, style="bold")
+    table.add_row("all", "", *_cells(result.summary, shown, annotated[-1])[2:], *last, style="bold")
     console.print(table)
     if point is not None:
         console.print(_describe_threshold(point), soft_wrap=True, highlight=False)
+    if agreement is not None:
+        for line in describe_agreement(agreement):
+            console.print(rich_text(line), soft_wrap=True)
     for line in _describe_events(result):
         console.print(line, soft_wrap=True, highlight=False)
     if any(_normal_though_abnormal(segment) for segment in (*result.segments, result.summary)):
@@ -138,17 +186,31 @@ def _json_line(result):
     return result.to_json() + "\n"
 
 
-def _audacity(result):
-    return result.to_audacity()
-
-
-def _annotation(result, format):
-    return format_annotations(result.to_annotations(), format, result.duration)
-
-
-def _cells(segment, shown):
+def _cells(segment, shown, annotated):
     probabilities = [f"{getattr(segment, name):.2f}" for name in shown]
-    return f"{segment.start:.2f}", f"{segment.end:.2f}", rich_text(segment.label), *probabilities
+    return f"{segment.start:.2f}", f"{segment.end:.2f}", rich_text(segment.label), *annotated, *probabilities
+
+
+def describe_agreement(agreement: CycleAgreement) -> Iterator[str]:
+    """Yield how many annotated cycles have their class, and what was not counted.
+
+    Example
+    -------
+    >>> from collections import Counter
+    >>> from lung_srad_plugin.inference.cycle_agreement import CycleAgreement
+    >>> counts = Counter(normal=2, wheeze=1), Counter(normal=1), Counter(cough=1)
+    >>> for line in describe_agreement(CycleAgreement(("normal", None, "normal", "wheeze"), *counts)):
+    ...     print(line)
+    1 of 3 annotated cycles have their class: normal 1 of 2, wheeze 0 of 1
+    not counted, as the label is no class of the model: 1 'cough'
+    """
+    cycles, right = agreement.cycles, agreement.right
+    if cycles:
+        by_class = ", ".join(f"{name} {right[name]} of {count}" for name, count in cycles.items())
+        yield f"{right.total()} of {cycles.total()} annotated cycles have their class: {by_class}"
+    if agreement.other_labels:
+        labels = ", ".join(f"{count} {printable(label)!r}" for label, count in agreement.other_labels.most_common())
+        yield f"not counted, as the label is no class of the model: {labels}"
 
 
 def _describe_threshold(point):

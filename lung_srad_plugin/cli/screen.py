@@ -76,16 +76,19 @@ def screen(
     from lung_srad_plugin.screening.command import ScreenOptions
     from lung_srad_plugin.screening.command import screen as run
     from lung_srad_plugin.screening.engine import EngineOptions, require_ray
+    from lung_srad_plugin.screening.worker import ScreenSettings
     from lung_srad_plugin.utils.progress import progress_bars
 
     require_ray()
     options = ScreenOptions(
-        window=window,
-        hop=hop,
-        merging=merging,
-        calibrated=calibrated,
-        sensitivity=sensitivity,
-        precision=precision,
+        settings=ScreenSettings(
+            window=window,
+            hop=hop,
+            merging=merging,
+            calibrated=calibrated,
+            sensitivity=sensitivity,
+            precision=precision,
+        ),
         batch_size=batch_size,
         path_column=path_column,
         retry_bad=retry_bad,

@@ -15,35 +15,11 @@ from lung_srad_plugin.inference.decoding import CutClips, Decoded, decode_ahead
 from lung_srad_plugin.inference.predict import BatchPredictions, Clip, predict_batch
 from lung_srad_plugin.inference.recording import assemble_result, cut_recording, recording_clips
 from lung_srad_plugin.inference.result import Classification
+from lung_srad_plugin.inference.settings import ClassifySettings
 from lung_srad_plugin.inference.thresholds import select_temperature
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
-
-
-@dataclass(frozen=True)
-class ManySettings:
-    """How recordings are classified; see ``LungSoundClassifier.classify_file``.
-
-    Arguments
-    ---------
-    hop, window : float or None
-    merging : str or None
-    calibrated : bool
-    sensitivity : float or None
-    batch_size : int
-        Cycles or windows that go through the model at once, of several recordings where they are short.
-    decoding_threads : int
-        How many recordings are decoded at once while the model computes.
-    """
-
-    hop: float | None = None
-    window: float | None = None
-    merging: str | None = None
-    calibrated: bool = False
-    sensitivity: float | None = None
-    batch_size: int = 8
-    decoding_threads: int = 1
 
 
 class Outcome(NamedTuple):
@@ -129,7 +105,9 @@ class _Batches:
 def classify_many(
     classifier: LungSoundClassifier,
     paths: Iterable[Path],
-    settings: ManySettings | None = None,
+    settings: ClassifySettings | None = None,
+    batch_size: int = 8,
+    decoding_threads: int = 1,
     find_cycles: Callable[[Path], Path] | None = None,
 ) -> Iterator[Outcome]:
     """Classify recordings, those that cannot be classified among them, in their order.
@@ -142,7 +120,11 @@ def classify_many(
     classifier : LungSoundClassifier
     paths : iterable of Path
         Taken one by one, a few recordings ahead of the model.
-    settings : ManySettings, optional
+    settings : ClassifySettings, optional
+    batch_size : int
+        Cycles or windows that go through the model at once, of several recordings where they are short.
+    decoding_threads : int
+        How many recordings are decoded at once while the model computes.
     find_cycles : callable, optional
         Gives the annotation of a recording, whose cycles are classified; without it windows slide over each.
 
@@ -162,7 +144,7 @@ def classify_many(
     >>> outcomes[0].error
     LungSRADError('absent.wav: no such audio file')
     """
-    settings = ManySettings() if settings is None else settings
+    settings = ClassifySettings() if settings is None else settings
     rule = classifier.select_rule(settings.window, settings.hop, settings.merging, settings.calibrated)
     temperature = select_temperature(classifier.calibration, settings.calibrated, classifier.model_id)
     operating_point = classifier.select_threshold(settings.sensitivity, settings.calibrated)
@@ -182,9 +164,9 @@ def classify_many(
                 error = raised
         return Outcome(decoded.item, result, error, decoded.seconds, begun.seconds)
 
-    batches = _Batches(classifier, settings.batch_size)
+    batches = _Batches(classifier, batch_size)
     line: deque[_Begun] = deque()
-    for decoded in decode_ahead(paths, open_recording, settings.decoding_threads):
+    for decoded in decode_ahead(paths, open_recording, decoding_threads):
         begun = _Begun(decoded)
         line.append(begun)
         try:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.result_formats import format_of_name, format_result
 from lung_srad_plugin.inference.rows import Value, csv_lines
 from lung_srad_plugin.utils.files import explain_write_errors, refuse_foreign_files, write_together
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from lung_srad_plugin.inference.result import Classification, Segment
 
 PART = ".part.csv"  # behind the name of the result
-FORMATS = {".csv": "csv", ".json": "json", ".txt": "audacity", ".TextGrid": "textgrid"}
 
 
 class GrowingFile:
@@ -37,9 +36,7 @@ class GrowingFile:
 
     def __init__(self, path: Path):
         self.path, self.part = path, path.with_name(path.name + PART)
-        self.format = "raven" if path.name.endswith(".selections.txt") else FORMATS.get(path.suffix)
-        if self.format is None:
-            raise LungSRADError(f"{path}: the ending says no format; expected {', '.join(FORMATS)} or .selections.txt")
+        self.format = format_of_name(path)
         refuse_foreign_files([path])
         if self.part.exists():
             raise LungSRADError(
@@ -68,13 +65,7 @@ class GrowingFile:
 
     def finish(self, result: Classification) -> None:
         """Write the whole result, and remove the part."""
-        texts = {"csv": lambda: result.to_csv(), "json": lambda: result.to_json(indent=2) + "\n"}
-        text = texts[self.format]() if self.format in texts else None
-        if text is None and self.format == "audacity":
-            text = result.to_audacity()
-        elif text is None:
-            text = format_annotations(result.to_annotations(), str(self.format), result.duration)
-        write_together({self.path: text})
+        write_together({self.path: format_result(result, self.format)})
         self.close()
         self.part.unlink()
 

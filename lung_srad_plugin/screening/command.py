@@ -22,7 +22,7 @@ from lung_srad_plugin.screening.run_file import check_same_run, describe_run
 from lung_srad_plugin.screening.sources import Recordings, find_source, is_list, read_list, search_folder
 from lung_srad_plugin.screening.storage import locate
 from lung_srad_plugin.screening.tables import Tables, bad_answer
-from lung_srad_plugin.screening.worker import ClassifySettings, RecordingWorker
+from lung_srad_plugin.screening.worker import RecordingWorker, ScreenSettings
 from lung_srad_plugin.version import __version__
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ class ScreenOptions:
 
     Arguments
     ---------
-    window, hop : float or None
-    merging : str or None
-    calibrated : bool
-    sensitivity : float or None
-    precision : str
+    settings : ScreenSettings
     batch_size : int
         Windows that go through the model at once.
     path_column : str or None
@@ -59,12 +55,7 @@ class ScreenOptions:
     engine : EngineOptions
     """
 
-    window: float | None = None
-    hop: float | None = None
-    merging: str | None = None
-    calibrated: bool = False
-    sensitivity: float | None = None
-    precision: str = "fp32"
+    settings: ScreenSettings = field(default_factory=ScreenSettings)
     batch_size: int = 2
     path_column: str | None = None
     retry_bad: bool = False
@@ -146,7 +137,7 @@ def screen(
     groups = None if is_list(place) else search_folder(place)
     copy = copy_model(model, options.trust_code)
     classifier = copy.load("cpu", "fp32")
-    settings = _settle(classifier, options)
+    settings = options.settings.resolve(classifier)
     on_model(classifier)
     output = ScreenOutput(locate(destination))
     run = describe_run(source, classifier.model_id, copy, settings)
@@ -163,21 +154,12 @@ def screen(
         output.close()
 
 
-def _settle(classifier: LungSoundClassifier, options: ScreenOptions) -> ClassifySettings:
-    """Return the settings with the model's recommendations filled in; refuses what does not fit the model."""
-    rule = classifier.select_rule(options.window, options.hop, options.merging)
-    classifier.select_threshold(options.sensitivity, options.calibrated)
-    return ClassifySettings(
-        rule.window, rule.hop, rule.merging, options.calibrated, options.sensitivity, options.precision
-    )
-
-
 @dataclass(frozen=True)
 class _Job:
     """What all recordings of a screening share."""
 
     model: ModelCopy
-    settings: ClassifySettings
+    settings: ScreenSettings
     tables: Tables
     options: ScreenOptions
     workers: int

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.screening.model_copy import ModelCopy
-from lung_srad_plugin.screening.worker import ClassifySettings
+from lung_srad_plugin.screening.worker import ScreenSettings
 from lung_srad_plugin.utils.provenance import package_versions, source_commit
 
 COMMAND = "screen"
 
 
-def describe_run(source: str, model_id: str, model: ModelCopy, settings: ClassifySettings) -> dict[str, Any]:
+def describe_run(source: str, model_id: str, model: ModelCopy, settings: ScreenSettings) -> dict[str, Any]:
     """Return what ``run.json`` says."""
     digest = hashlib.sha256()
     for name, content in sorted(model.files.items()):
@@ -24,7 +23,7 @@ def describe_run(source: str, model_id: str, model: ModelCopy, settings: Classif
         "command": COMMAND,
         "source": source,
         "model": {"id": model_id, "sha256": digest.hexdigest()},
-        "settings": asdict(settings),
+        "settings": settings.model_dump(),
         "versions": package_versions(),
         "commit": source_commit(),
         "began": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC",
@@ -61,10 +60,9 @@ def check_same_run(before: dict[str, Any] | None, run: dict[str, Any], destinati
 def _facts(run):
     model = run.get("model") or {}
     settings = run.get("settings") or {}
-    names = ClassifySettings.__dataclass_fields__
     return {
         "command": run.get("command"),
         "model": model.get("id"),
         "its files (SHA-256)": model.get("sha256"),
-        **{name: settings.get(name) for name in names},
+        **{name: settings.get(name) for name in ScreenSettings.model_fields},
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.settings import ClassifySettings
 from lung_srad_plugin.screening.journal import MOST_DEATHS, JournalEntry
 from lung_srad_plugin.screening.model_copy import ModelCopy
 from lung_srad_plugin.screening.tables import Tables, answer_of, bad_answer
+from lung_srad_plugin.utils.devices import PRECISIONS
 from lung_srad_plugin.version import __version__
 
 if TYPE_CHECKING:
@@ -19,26 +20,16 @@ if TYPE_CHECKING:
     from lung_srad_plugin.inference.result import Classification
 
 
-@dataclass(frozen=True)
-class ClassifySettings:
+class ScreenSettings(ClassifySettings):
     """How each recording is classified: what two runs must share for their results to be one table.
 
     Arguments
     ---------
-    window, hop : float
-        In seconds.
-    merging : str
-    calibrated : bool
-    sensitivity : float or None
     precision : str
+        Of the computation.
     """
 
-    window: float
-    hop: float
-    merging: str
-    calibrated: bool = False
-    sensitivity: float | None = None
-    precision: str = "fp32"
+    precision: str = PRECISIONS[0]
 
 
 class RecordingWorker:
@@ -47,7 +38,7 @@ class RecordingWorker:
     Arguments
     ---------
     model : ModelCopy
-    settings : ClassifySettings
+    settings : ScreenSettings
     batch_size : int
         Windows that go through the model at once.
     device : str
@@ -64,7 +55,7 @@ class RecordingWorker:
     def __init__(
         self,
         model: ModelCopy,
-        settings: ClassifySettings,
+        settings: ScreenSettings,
         batch_size: int,
         device: str,
         tables: Tables,
@@ -102,17 +93,8 @@ class RecordingWorker:
         LungSRADError
             Where it has none.
         """
-        settings = self._settings
-        return self._classifier.classify_file(
-            content,
-            hop=settings.hop,
-            batch_size=self._batch_size,
-            calibrated=settings.calibrated,
-            name=name,
-            sensitivity=settings.sensitivity,
-            window=settings.window,
-            merging=settings.merging,
-        )
+        settings = self._settings.keywords()
+        return self._classifier.classify_file(content, name=name, batch_size=self._batch_size, **settings)
 
     def _answer(self, path, content):
         name = f"{self._scheme}{path}"

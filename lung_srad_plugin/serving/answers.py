@@ -1,43 +1,19 @@
 """How a service answers: a result in the format that was asked for, a refusal as JSON."""
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.serving.refusals import Refusal
 
-
-class ResultFormat(NamedTuple):
-    """A format of results.
-
-    Arguments
-    ---------
-    media_type : str
-    write : callable
-        From a ``Classification`` to text.
-    """
-
-    media_type: str
-    write: Callable[[Classification], str]
-
-
-# As `lung-srad classify --output` writes them.
+# Formats of `format_result` with their media types.
 FORMATS = {
-    "json": ResultFormat("application/json", lambda result: result.to_json(indent=2) + "\n"),
-    "csv": ResultFormat("text/csv; charset=utf-8", lambda result: result.to_csv()),
-    "audacity": ResultFormat("text/plain; charset=utf-8", lambda result: result.to_audacity()),
-    "raven": ResultFormat("text/plain; charset=utf-8", lambda result: _annotations(result, "raven")),
-    "textgrid": ResultFormat("text/plain; charset=utf-8", lambda result: _annotations(result, "textgrid")),
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "audacity": "text/plain; charset=utf-8",
+    "raven": "text/plain; charset=utf-8",
+    "textgrid": "text/plain; charset=utf-8",
 }
-
-
-def _annotations(result: Classification, format: str) -> str:
-    return format_annotations(result.to_annotations(), format, result.duration)
 
 
 class Problem(BaseModel):

@@ -7,17 +7,18 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
+from lung_srad_plugin.inference.result_formats import format_result
 from lung_srad_plugin.serving.answers import FORMATS, Problem
 from lung_srad_plugin.serving.description import describe_model, describe_state
 from lung_srad_plugin.serving.refusals import Stopped
 from lung_srad_plugin.serving.service import ClassificationService, Job
-from lung_srad_plugin.serving.settings import ClassifySettings
+from lung_srad_plugin.serving.settings import ClientSettings
 from lung_srad_plugin.serving.upload import FIELD, receive_upload
 
 DISCONNECT_SECONDS = 0.5  # between two looks whether the client is still there
 
 
-class ClassifyParameters(ClassifySettings):
+class ClassifyParameters(ClientSettings):
     """The parameters of the address of ``/api/classify``."""
 
     format: Literal["json", "csv", "audacity", "raven", "textgrid"] = Field(
@@ -68,19 +69,19 @@ def make_router(service: ClassificationService, folder: str | os.PathLike) -> AP
         responses={
             200: {
                 "description": "The result, as `lung-srad classify --output` writes it.",
-                "content": {one.media_type.partition(";")[0]: {} for one in FORMATS.values()},
+                "content": {media_type.partition(";")[0]: {} for media_type in FORMATS.values()},
             },
             **REFUSALS,
         },
     )
     async def classify(request: Request, parameters: Annotated[ClassifyParameters, Query()]) -> Response:
-        settings = ClassifySettings(**parameters.model_dump(exclude={"format"}))
+        settings = ClientSettings(**parameters.model_dump(exclude={"format"}))
         service.check_settings(settings)
         with service.place():
             async with receive_upload(request, service.limits, folder) as upload:
                 result = await _finish(request, service.submit_recording(upload.path, upload.name, settings))
-        chosen = FORMATS[parameters.format]
-        return Response(chosen.write(result), media_type=chosen.media_type)
+        text = format_result(result, parameters.format)
+        return Response(text, media_type=FORMATS[parameters.format])
 
     @router.get("/model", summary="Describe the model and the limits of the service")
     async def model() -> dict[str, Any]:

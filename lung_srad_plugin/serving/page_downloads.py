@@ -1,11 +1,11 @@
 """Results as files to download."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lung_srad_plugin.annotations.files import format_annotations
 from lung_srad_plugin.inference.result import Classification
+from lung_srad_plugin.inference.result_formats import format_result
 from lung_srad_plugin.utils.files import RESULT_MARK
 
 
@@ -18,25 +18,21 @@ class Download(NamedTuple):
         On the button.
     ending : str
         Of the file.
-    write : callable
-        From a ``Classification`` to the text of the file.
+    format : str
+        As of ``format_result``.
     """
 
     title: str
     ending: str
-    write: Callable[[Classification], str]
-
-
-def _annotations(format: str) -> Callable[[Classification], str]:
-    return lambda result: format_annotations(result.to_annotations(), format, result.duration)
+    format: str
 
 
 DOWNLOADS = (
-    Download("JSON", ".json", lambda result: result.to_json(indent=2) + "\n"),
-    Download("CSV", ".csv", lambda result: result.to_csv()),
-    Download("Audacity", ".labels.txt", lambda result: result.to_audacity()),
-    Download("Raven", ".selections.txt", _annotations("raven")),
-    Download("TextGrid", ".TextGrid", _annotations("textgrid")),
+    Download("JSON", ".json", "json"),
+    Download("CSV", ".csv", "csv"),
+    Download("Audacity", ".labels.txt", "audacity"),
+    Download("Raven", ".selections.txt", "raven"),
+    Download("TextGrid", ".TextGrid", "textgrid"),
 )
 
 
@@ -50,9 +46,9 @@ def write_downloads(result: Classification, folder: Path) -> list[Path]:
         Of this recording alone.
     """
     paths = []
-    for format in DOWNLOADS:
-        path = folder / f"{Path(result.file).stem}{RESULT_MARK}{format.ending}"
-        path.write_text(format.write(result), encoding="utf-8", newline="")
+    for one in DOWNLOADS:
+        path = folder / f"{Path(result.file).stem}{RESULT_MARK}{one.ending}"
+        path.write_text(format_result(result, one.format), encoding="utf-8", newline="")
         paths.append(path)
     return paths
 

@@ -17,7 +17,7 @@ import torch
 from lung_srad_plugin.serving.limits import ServingLimits
 from lung_srad_plugin.serving.recording_limits import check_recording
 from lung_srad_plugin.serving.refusals import OutOfTime, ServiceFull, Stopped
-from lung_srad_plugin.serving.settings import ClassifySettings
+from lung_srad_plugin.serving.settings import ClientSettings
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
@@ -148,11 +148,11 @@ class ClassificationService:
         self,
         path: str | os.PathLike,
         name: str,
-        settings: ClassifySettings | None = None,
+        settings: ClientSettings | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> Job[Classification]:
         """Give a recording to the workers; arguments as for ``classify``, for a caller that holds a ``place``."""
-        settings = ClassifySettings() if settings is None else settings
+        settings = ClientSettings() if settings is None else settings
 
         def work(check: Callable[..., None]) -> Classification:
             check_recording(path, name, self.limits)
@@ -171,7 +171,7 @@ class ClassificationService:
         self,
         path: str | os.PathLike,
         name: str,
-        settings: ClassifySettings | None = None,
+        settings: ClientSettings | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> Classification:
         """Classify a recording as soon as a worker is free.
@@ -182,7 +182,7 @@ class ClassificationService:
             The file that the server wrote.
         name : str
             What the client calls it.
-        settings : ClassifySettings, optional
+        settings : ClientSettings, optional
         progress : callable, optional
             Called as ``progress(done, total)`` by the worker after each batch.
 
@@ -210,7 +210,7 @@ class ClassificationService:
                 job.stop()
                 raise
 
-    def check_settings(self, settings: ClassifySettings) -> None:
+    def check_settings(self, settings: ClientSettings) -> None:
         """Refuse settings that the model cannot follow, before a recording is uploaded.
 
         Raises
@@ -218,8 +218,7 @@ class ClassificationService:
         LungSRADError
             Where a window, hop, merging, temperature or threshold is not there.
         """
-        self.classifier.select_rule(settings.window, settings.hop, settings.merging)
-        self.classifier.select_threshold(settings.sensitivity, settings.calibrated)
+        settings.resolve(self.classifier)
 
     def warm_up(self) -> None:
         """Classify some noise, so that the first client does not wait for what happens once."""

@@ -28,6 +28,13 @@ def test_a_folder_is_listed_in_the_order_of_its_paths(archive):
     assert found == sorted(found)
 
 
+def test_a_link_to_nothing_is_listed_so_that_it_fails_by_name(archive):
+    (archive / "gone.wav").symlink_to(archive / "absent.wav")
+    (archive / "a" / "up.wav").symlink_to(archive)
+    named = [path.name for path in RecordingList([str(archive)], ENDINGS)]
+    assert "gone.wav" in named and "up.wav" not in named
+
+
 def test_several_patterns_name_no_recording_twice(archive):
     patterns = [str(archive / "z.wav"), str(archive / "a"), str(archive / "**" / "*.wav"), str(archive / "absent.wav")]
     found = RecordingList(patterns, ENDINGS)

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from lung_srad_plugin.archive.manifest import RunManifest
+from lung_srad_plugin.archive.settings import ArchiveSettings, read_settings
 from lung_srad_plugin.archive.summaries import patient_columns, recording_columns
 from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
@@ -177,6 +178,28 @@ def test_the_model_of_the_settings_must_be_the_same(whole, sounds, tmp_path, cap
     assert not (tmp_path / "a.csv").exists()
 
 
+def test_settings_of_another_version_are_refused_by_what_they_have(whole, sounds, tmp_path, capsys):
+    content = json.loads((whole / "all.run.json").read_text())
+    for changed, message in (({"format": 2}, "format"), ({"settings": {"hop": 1.0, "tempo": 2}}, "settings.tempo")):
+        (tmp_path / "run.json").write_text(json.dumps(content | changed))
+        assert call("classify", sounds, "--settings", tmp_path / "run.json", "--output", tmp_path / "a.csv") == 2
+        assert message in capsys.readouterr().err
+
+
+def test_settings_of_runs_before_are_read(tmp_path):
+    # As the first version wrote it.
+    (tmp_path / "run.json").write_text("""{"format": 1, "state": "finished", "settings": {"model": null,
+        "annotations": false, "window": null, "hop": 1.5, "merging": "mean", "calibrated": false, "sensitivity": 90.0,
+        "batch_size": 8, "decoding_threads": 2, "device": "cpu", "precision": "bf16", "patients": null,
+        "patient_pattern": "icbhi"}, "model": {"id": "starter-1", "checksum": "0"}, "windows": {}}""")
+    expected = {"hop": 1.5, "merging": "mean", "sensitivity": 90.0, "decoding_threads": 2, "device": "cpu",
+                "precision": "bf16", "patient_pattern": "icbhi"}  # fmt: skip
+    assert read_settings(tmp_path / "run.json").settings == ArchiveSettings(**expected)
+    assert ArchiveSettings(**expected).keywords() == {
+        "window": None, "hop": 1.5, "merging": "mean", "calibrated": False, "sensitivity": 90.0
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -260,6 +283,20 @@ def test_a_recording_that_was_changed_since_is_listed(sounds, whole, model_folde
     manifest = RunManifest.model_validate_json((tmp_path / "all.run.json").read_text())
     assert [failure.file for failure in manifest.failed] == [str(changed)]
     assert "1 of 4 recordings were not classified" in capsys.readouterr().err
+
+
+def test_only_what_is_named_now_is_reported(sounds, whole, model_folder, tmp_path, capsys):
+    output = tmp_path / "all.csv"
+    assert call("classify", sounds / "a", "-m", model_folder, "--output", output) == 1
+    assert "known patient" not in capsys.readouterr().err
+    assert call("classify", sounds / "b", "-m", model_folder, "--output", output, "--patient-pattern", "icbhi") == 0
+    errors = capsys.readouterr().err
+    assert "has 4 more recordings from before" in errors and "broken" not in errors and "known patient" not in errors
+    manifest = RunManifest.model_validate_json((tmp_path / "all.run.json").read_text())
+    assert [Path(failure.file).name for failure in manifest.failed] == ["broken.wav"]
+    assert call("classify", sounds / "b", "-m", model_folder, "--output", output,
+                "--patient-pattern", "(?P<patient>0)") == 0  # fmt: skip
+    assert "8 recordings are of no known patient" in capsys.readouterr().err
 
 
 def test_killed_and_interrupted_it_goes_on_to_the_same_table(sounds, whole, model_folder, tmp_path):

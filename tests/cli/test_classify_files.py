@@ -97,6 +97,93 @@ def test_results_beside_the_recordings_are_no_annotations(run, model_folder, tmp
             result.unlink()
 
 
+# ---- the file of one recording ----
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "begin"),
+    [
+        ("a.TextGrid", [], 'File type = "ooTextFile"'),
+        ("a.txt", [], "0.000\t"),
+        ("a.selections.txt", [], "Selection\t"),
+        ("a.txt", ["--format", "raven"], "Selection\t"),
+        ("a.txt", ["--format", "table"], "ICBHI"),
+        ("new/a.json", [], "{"),
+    ],
+)
+def test_the_result_of_one_recording_is_the_file_that_is_named(run, data, model_folder, tmp_path, name, options, begin):
+    output = tmp_path / name
+    for _ in range(2):  # the second time it overwrites its own
+        code, out, err = run("classify", data, "-m", model_folder, "--output", output, *options)
+        assert (code, out) == (0, ""), err
+    text = output.read_text()
+    assert text.startswith(begin) or (begin == "ICBHI" and f"{NAME}.wav" in text)
+    if not options:
+        printed = {".TextGrid": "textgrid", ".json": "json"}.get(
+            output.suffix, "raven" if "sel" in name else "audacity"
+        )
+        shown = run("classify", data, "-m", model_folder, "--format", printed)[1]
+        assert json.loads(shown) == json.loads(text) if printed == "json" else shown == text
+
+
+def test_the_file_of_one_recording_is_of_one_and_overwrites_nothing(run, data, model_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(LungSoundClassifier, "from_hparams", None)  # refused before any work
+    annotation = data / f"{NAME}.txt"
+    before = annotation.read_bytes()
+    assert run("classify", data, "-m", model_folder, "--output", annotation)[0] == 2
+    assert annotation.read_bytes() == before
+    code, _, err = run("classify", data, "-m", model_folder, "--output", tmp_path / "a.txt", "--format", "json")
+    assert code == 2 and "--format json does not fit" in err
+    write(data / "b.wav")
+    code, _, err = run("classify", data, "-m", model_folder, "--output", tmp_path / "a.TextGrid")
+    assert code == 2 and "these are 2" in err and not list(tmp_path.glob("*.TextGrid"))
+
+
+# ---- agreement with an annotation ----
+
+
+def test_the_annotation_that_is_named_is_compared(run, data, model_folder, tmp_path):
+    listened = tmp_path / "listened.txt"
+    listened.write_text("0.5\t2.0\tfine crackles\n2.0\t3.5\tcough\n3.5\t4.5\tnormal\n")
+    recording = data / f"{NAME}.wav"
+    result = json.loads(
+        run("classify", recording, listened, "--annotations", "-m", model_folder, "--format", "json")[1]
+    )
+    assert [segment["end"] for segment in result["segments"]] == [2.0, 3.5, 4.5]
+    predicted = [segment["label"] for segment in result["segments"]]
+    right = [predicted[0] == "crackle", predicted[2] == "normal"]
+    for arguments in ([recording, "--annotations", listened], ["--annotations", listened, recording]):
+        code, out, err = run("classify", *arguments, "-m", model_folder)
+        assert code == 0, err
+        line = (
+            f"{sum(right)} of 2 annotated cycles have their class: crackle {right[0]:d} of 1, normal {right[1]:d} of 1"
+        )
+        assert line in out and "no class of the model: 1 'cough'" in out
+        rows = [line.split() for line in out.splitlines() if "│" in line]
+        assert [row[7] for row in rows[:3]] == ["crackle", "│", "normal"]
+    err = run("classify", recording, "--annotations", listened, "-m", model_folder, "--output", tmp_path / "a.json")[2]
+    assert f"listened.txt: {line}" in err
+
+
+def test_the_annotation_beside_a_recording_is_compared_too(run, data, model_folder):
+    code, out, _ = run("classify", data, "--annotations", "-m", model_folder)
+    assert code == 0 and "of 2 annotated cycles have their class: normal" in out
+    (data / f"{NAME}.txt").write_text("0.5\t2.0\tspeech\n")
+    out = run("classify", data, "--annotations", "-m", model_folder)[1]
+    assert "have their class" not in out and "1 'speech'" in out
+
+
+def test_whose_an_annotation_is_is_not_guessed(run, data, model_folder, tmp_path):
+    write(data / "b.wav")
+    annotation = data / f"{NAME}.txt"
+    for recordings in ([data], [data / "b.wav", data / f"{NAME}.wav"], [data / "b.wav", tmp_path / "other.txt"], []):
+        code, _, err = run("classify", *recordings, annotation, "--annotations", "-m", model_folder)
+        assert code == 2 and annotation.name in err and "one recording" in err
+    table = ["--output", tmp_path / "all.csv"]
+    code, _, err = run("classify", data / "b.wav", annotation, "--annotations", "-m", model_folder, *table)
+    assert code == 2 and "beside" in err
+
+
 # ---- one bad file is listed, the rest is done ----
 
 BAD = {

@@ -12,8 +12,9 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference import many
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
 from lung_srad_plugin.inference.decoding import CLIPS_AHEAD, CutClips, decode_ahead
-from lung_srad_plugin.inference.many import ManySettings, classify_many
+from lung_srad_plugin.inference.many import classify_many
 from lung_srad_plugin.inference.predict import Clip, predict_batch
+from lung_srad_plugin.inference.settings import ClassifySettings
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +37,7 @@ def recordings(tmp_path_factory):
 
 @pytest.mark.parametrize("batch_size, threads", [(1, 1), (3, 2), (64, 4)])
 def test_results_are_those_of_one_at_a_time_in_the_same_order(classifier, recordings, batch_size, threads):
-    settings = ManySettings(hop=3.0, batch_size=batch_size, decoding_threads=threads)
-    outcomes = list(classify_many(classifier, recordings, settings))
+    outcomes = list(classify_many(classifier, recordings, ClassifySettings(hop=3.0), batch_size, threads))
     assert [outcome.path for outcome in outcomes] == recordings
     for path, outcome in zip(recordings, outcomes, strict=True):
         try:
@@ -61,7 +61,7 @@ def test_batches_are_full_across_recordings(classifier, recordings, monkeypatch)
         return predict_batch(classifier, clips)
 
     monkeypatch.setattr(many, "predict_batch", count)
-    list(classify_many(classifier, recordings, ManySettings(batch_size=3)))
+    list(classify_many(classifier, recordings, batch_size=3))
     assert set(sizes[:-1]) == {3} and len(sizes) >= 3
 
 
@@ -83,7 +83,7 @@ def test_cycles_of_each_recording_are_classified_where_they_are_asked_for(classi
     path = tmp_path / "a.wav"
     soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 20000), 4000)
     path.with_suffix(".txt").write_text("0.5\t2.0\t0\t0\n2.0\t3.5\t1\t0\n")
-    (outcome,) = classify_many(classifier, [path], None, lambda path: path.with_suffix(".txt"))
+    (outcome,) = classify_many(classifier, [path], find_cycles=lambda path: path.with_suffix(".txt"))
     assert outcome.result.kind == "cycles"
     assert [segment.start for segment in outcome.result.segments] == [0.5, 2.0]
 
@@ -94,7 +94,7 @@ def test_a_wrong_setting_is_refused_before_any_recording(classifier):
         yield
 
     with pytest.raises(LungSRADError, match="hop"):
-        list(classify_many(classifier, never(), ManySettings(hop=100.0)))
+        list(classify_many(classifier, never(), ClassifySettings(hop=100.0)))
 
 
 def test_a_long_recording_is_decoded_no_further_ahead_than_is_allowed():

@@ -19,10 +19,10 @@ from lung_srad_plugin.screening.run_file import check_same_run, describe_run  # 
 from lung_srad_plugin.screening.sources import find_source, search_folder  # noqa: E402
 from lung_srad_plugin.screening.storage import locate  # noqa: E402
 from lung_srad_plugin.screening.tables import Tables, bad_answer  # noqa: E402
-from lung_srad_plugin.screening.worker import ClassifySettings  # noqa: E402
+from lung_srad_plugin.screening.worker import ScreenSettings  # noqa: E402
 
 LABELS = ("normal", "abnormal")
-SETTINGS = ClassifySettings(window=3.0, hop=0.5, merging="median")
+SETTINGS = ScreenSettings(window=3.0, hop=0.5, merging="median")
 
 
 @pytest.fixture
@@ -130,11 +130,23 @@ def test_an_output_belongs_to_one_process_and_one_run(tmp_path):
     assert json.loads((tmp_path / "out" / "run.json").read_text()) == run
     check_same_run(output.open(), run, "out")
     output.close()
-    other = describe_run("other source", "starter-2", model, ClassifySettings(3.0, 1.0, "median", precision="bf16"))
+    other = describe_run(
+        "other source", "starter-2", model, SETTINGS.model_copy(update={"hop": 1.0, "precision": "bf16"})
+    )
     with pytest.raises(LungSRADError) as error:
         check_same_run(run, other, "out")
     named = [name for name in ("model", "hop", "precision", "merging", "source") if f"{name} was" in str(error.value)]
     assert named == ["model", "hop", "precision"]
+
+
+def test_the_run_of_an_earlier_version_is_resumed():
+    model = copy_model(None)
+    run = describe_run("source", "starter-1", model, SETTINGS)
+    # As the first version wrote it.
+    before = {"window": 3.0, "hop": 0.5, "merging": "median", "calibrated": False, "sensitivity": None,
+              "precision": "fp32"}  # fmt: skip
+    assert run["settings"] == before
+    check_same_run({**run, "settings": before, "versions": {}}, run, "out")
 
 
 def test_the_model_is_copied_whole():
