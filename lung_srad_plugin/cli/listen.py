@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from lung_srad_plugin.live.session import LiveSession
 
 ENCODINGS = ("u8", "s16le", "s32le", "f32le")  # as live.pipe has them; a test compares
+MIN_SAMPLE_RATE = 4000  # as audio.quality has it
 PIPE = "-"
+SILENCE = 2.0  # seconds of it that are remarked upon
 
 
 def listen(
@@ -35,10 +37,15 @@ def listen(
     device: Annotated[str | None, typer.Option(help="The microphone: its number or part of its name.")] = None,
     list_devices: Annotated[bool, typer.Option("--list-devices", help="Print the microphones and end.")] = False,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Samples a second: of raw samples in a pipe, or wanted of a microphone.")
+        int | None,
+        typer.Option(
+            min=MIN_SAMPLE_RATE, help="Samples a second: of raw samples in a pipe, or wanted of a microphone."
+        ),
     ] = None,
-    channels: Annotated[int, typer.Option(min=1, max=64, help="Of raw samples in a pipe.")] = 1,
-    encoding: Annotated[str, choice(ENCODINGS, "Of raw samples in a pipe.")] = "s16le",
+    channels: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Of raw samples in a pipe; 1 if left out.")
+    ] = None,
+    encoding: Annotated[str | None, choice(ENCODINGS, "Of raw samples in a pipe; s16le if left out.")] = None,
     seconds: Annotated[float | None, typer.Option(help="End after so much sound; else at its end or Ctrl-C.")] = None,
     output: Annotated[
         Path | None, typer.Option(help="File for the result: .csv, .json, .txt (Audacity), .selections.txt, .TextGrid.")
@@ -70,12 +77,17 @@ def listen(
         raise LungSRADError(
             f"{printable(source)}: expected - for a pipe, or nothing for the microphone; files: classify"
         )
+    _refuse_unused(source, device, rate, channels, encoding)
     if seconds is not None and not seconds > 0:
         raise LungSRADError(f"seconds={seconds!r}; expected a number above 0")
     if gain is not None and not 0 < gain < float("inf"):
         raise LungSRADError(f"gain={gain!r}; expected a number above 0")
     with contextlib.ExitStack() as stack:
-        sound = _open_pipe(rate, channels, encoding) if source == PIPE else _open_microphone(stack, device, rate)
+        sound = (
+            _open_pipe(rate, channels or 1, encoding or "s16le")
+            if source == PIPE
+            else _open_microphone(stack, device, rate)
+        )
         name, native_rate, native_channels, blocks, microphone = sound
         session = _make_session(
             (model, compute_on, trust_code),
@@ -85,11 +97,26 @@ def listen(
         )
         file = None if output is None else GrowingFile(output.expanduser())
         try:
-            _listen(session, blocks, microphone, seconds, file)
-            raise typer.Exit(_end(session, microphone, file))
+            failure = _listen(session, blocks, microphone, seconds, file)
+            raise typer.Exit(_end(session, microphone, file, failure))
         finally:
             if file is not None:
                 file.close()
+
+
+def _refuse_unused(source, device, rate, channels, encoding):
+    """Refuse options that would do nothing."""
+    raw = {"--channels": channels, "--encoding": encoding}
+    if source != PIPE:
+        unused, cure = raw, "of raw samples in a pipe (lung-srad listen - --rate 4000), and this is a microphone"
+    elif rate is None:
+        unused, cure = raw, "of raw samples, which need --rate; a WAV says its own"
+    else:
+        unused, cure = {}, ""
+    if source == PIPE and device is not None:
+        unused, cure = {"--device": device}, "of a microphone, and this is a pipe"
+    if given := [name for name, value in unused.items() if value is not None]:
+        raise LungSRADError(f"{', '.join(given)}: {cure}; leave it out")
 
 
 def _open_pipe(rate, channels, encoding):
@@ -133,8 +160,11 @@ def _make_session(model, windows, sound, gain):
 
 def _listen(
     session: LiveSession, blocks: Any, microphone: Any, seconds: float | None, file: GrowingFile | None
-) -> None:
-    """Take blocks until the end, ``seconds`` or Ctrl-C, show the timeline, and write segments as they become final."""
+) -> LungSRADError | None:
+    """Take blocks until the end, ``seconds`` or Ctrl-C, show the timeline, and write segments as they become final.
+
+    Returns why the sound ended, where it ended by itself and should not have.
+    """
     from rich.console import Console
     from rich.live import Live
 
@@ -143,13 +173,20 @@ def _listen(
 
     console = Console(stderr=True)
     limit = None if seconds is None else round(seconds * session.sound.native_rate)
-    taken = 0
+    taken, failure, was_silent = 0, None, False
     with contextlib.ExitStack() as stack:
         live = None
         if console.is_terminal:
             live = stack.enter_context(Live(console=console, auto_refresh=False, transient=True))
         interrupt = stack.enter_context(Interrupt())
-        while not interrupt.pressed and (block := interrupt.wait_for(blocks)) is not None:
+        while not interrupt.pressed:
+            try:
+                block = interrupt.wait_for(blocks)
+            except LungSRADError as error:  # the microphone is gone; what was heard is not
+                failure = error
+                break
+            if block is None:
+                break
             block = block if limit is None else block[: limit - taken]
             taken += len(block)
             final = session.final_segments() if session.add(block) else []
@@ -159,6 +196,10 @@ def _listen(
                 live.update(draw_timeline(session, _note(session, microphone)), refresh=True)
             else:
                 _print_lines(final)
+                silent = session.sound.silent_seconds >= SILENCE
+                if silent and not was_silent:
+                    print(f"note: {_note(session, microphone)}", file=sys.stderr, flush=True)
+                was_silent = silent
             if limit is not None and taken >= limit:
                 break
         session.finish()
@@ -167,6 +208,7 @@ def _listen(
             file.add(final)
         if live is None:
             _print_lines(final)
+    return failure
 
 
 def _print_lines(segments):
@@ -177,23 +219,31 @@ def _print_lines(segments):
 
 
 def _note(session, microphone):
-    """What a reader must know of lost time or sound; blank where there is nothing."""
+    """What a reader must know of silence, lost time or lost sound; blank where there is nothing."""
     latency, notes = session.latency(), []
+    if (seconds := session.sound.silent_seconds) >= SILENCE:
+        notes.append(f"no sound since {session.sound.duration - seconds:.1f} s, only silence or a constant")
     if latency.overruns:
         notes.append(f"the model is slower than the sound in {latency.overruns} of {latency.windows} steps")
     if microphone is not None and microphone.waiting > latency.hop + 1:
         notes.append(f"{microphone.waiting:.1f} s of sound wait for the model")
     if microphone is not None and microphone.lost:
         notes.append(f"the sound card lost sound {microphone.lost} times")
+    if microphone is not None and microphone.missing:
+        notes.append(
+            f"{microphone.missing:.1f} s of sound were lost or are held back by the system: later times are too early"
+        )
     return "; ".join(notes)
 
 
-def _end(session, microphone, file):
-    """Print the summary; return the exit code."""
+def _end(session, microphone, file, failure):
+    """Print the summary, and why the sound ended; return the exit code."""
     from lung_srad_plugin.cli.result_output import print_table
     from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 
     note = _note(session, microphone)
+    if failure is not None:
+        print(f"error: {printable_lines(failure)}", file=sys.stderr)
     try:
         result = session.result()
     except LungSRADError as error:
@@ -209,4 +259,4 @@ def _end(session, microphone, file):
     if note:
         cure = f"; --hop above {latency.longest:.2f} gives it time" if latency.overruns else ""
         print(f"note: {note}{cure}", file=sys.stderr)
-    return 0
+    return 0 if failure is None else FAILED

@@ -9,7 +9,7 @@ import numpy as np
 
 from lung_srad_plugin.errors import LungSRADError
 
-BLOCK_SECONDS = 0.1
+BLOCK_SECONDS = 0.1  # of sound that is taken at once, from a microphone too
 # Raw samples by the names that recording programs use; full scale, and what is silence.
 ENCODINGS = {
     "u8": ("u1", 128.0, 128.0),

@@ -15,6 +15,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.predict import BatchPredictions, Clip, predict
 from lung_srad_plugin.inference.recording import CutRecording, assemble_result
 from lung_srad_plugin.inference.windows import WindowRule, place_windows
+from lung_srad_plugin.live.pipe import BLOCK_SECONDS
 from lung_srad_plugin.live.sound_so_far import SoundSoFar
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ class Latency:
     @property
     def first_answer(self) -> float:
         """Seconds after a sound until a window that holds it is answered, at most."""
-        return self.hop + FADE_SECONDS + self.longest
+        return self.hop + FADE_SECONDS + BLOCK_SECONDS + self.longest
 
     @property
     def final_answer(self) -> float:
         """Seconds after a sound until no later window changes its answer, at most."""
-        return self.window + self.hop + FADE_SECONDS + self.longest
+        return self.window + self.first_answer
 
     def describe(self) -> str:
         """Return the latency in a sentence."""

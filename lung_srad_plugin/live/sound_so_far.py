@@ -10,6 +10,7 @@ from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
 from lung_srad_plugin.audio.quality import ChannelChecks, Flaw, InputChecks
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.resampling import BlockResampler
+from lung_srad_plugin.errors import LungSRADError
 
 
 class SoundSoFar:
@@ -65,7 +66,13 @@ class SoundSoFar:
         self.name, self.native_rate, self.channels, self.sample_rate = name, native_rate, channels, sample_rate
         self.checks = InputChecks(name, native_rate)
         self._channel_checks = ChannelChecks(channels)
-        self._old, self._new = resampling_ratio(native_rate, sample_rate, name)
+        try:
+            self._old, self._new = resampling_ratio(native_rate, sample_rate, name)
+        except LungSRADError:
+            raise LungSRADError(
+                f"{name}: {native_rate} Hz has no common measure with {sample_rate} Hz; record at a usual rate, such "
+                "as --rate 16000 or 44100"
+            ) from None
         self._resampler = None
         if native_rate != sample_rate:
             self._resampler = BlockResampler(native_rate, sample_rate, self._old, self._new)
@@ -139,6 +146,12 @@ class SoundSoFar:
         count = min(before - self._first, len(self._ready))
         if count > 0:
             self._ready, self._first = self._ready[count:], self._first + count
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long the sound has been silent or constant by now; 0 where that is too short to be told."""
+        runs = self.checks.still_runs()
+        return (runs[-1][1] - runs[-1][0]) / self.native_rate if runs and runs[-1][1] == self._frames else 0.0
 
     def flaws(self) -> tuple[Flaw, ...]:
         """Return what the input checks found so far; raises as ``InputChecks.flaws``."""

@@ -15,10 +15,12 @@ import soundfile
 import torch
 
 from lung_srad_plugin import LungSoundClassifier, read_annotations
+from lung_srad_plugin.audio.quality import MIN_SAMPLE_RATE
 from lung_srad_plugin.audio.stream import RecordingStream
 from lung_srad_plugin.cli import listen as command
 from lung_srad_plugin.cli import main as cli
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.live import microphone as microphone_module
 from lung_srad_plugin.live import session as session_module
 from lung_srad_plugin.live.growing_file import GrowingFile
 from lung_srad_plugin.live.interrupt import Interrupt
@@ -142,7 +144,7 @@ def test_latency_is_measured_and_slow_steps_are_counted(classifier, monkeypatch)
         session.add(make_sound(1, 4000))
     latency = session.latency()
     assert (latency.windows, latency.overruns, latency.mean, latency.longest) == (2, 2, 5.0, 5.0)
-    assert latency.first_answer == 4 + 1 / 16 + 5 and latency.final_answer == 8 + 4 + 1 / 16 + 5
+    assert latency.first_answer == 4 + 1 / 16 + 0.1 + 5 and latency.final_answer == 8 + latency.first_answer
 
 
 # ---- pipes ----
@@ -192,7 +194,7 @@ def test_bad_pipes_are_refused(kind):
 
 
 def test_the_command_offers_the_encodings_of_pipes():
-    assert tuple(ENCODINGS) == command.ENCODINGS
+    assert tuple(ENCODINGS) == command.ENCODINGS and command.MIN_SAMPLE_RATE == MIN_SAMPLE_RATE
 
 
 # ---- the command ----
@@ -312,6 +314,9 @@ def test_overruns_are_reported(run, monkeypatch):
         (make_sound(1, 4000), ["-", "--gain", "-1"], 2, "gain=-1"),
         (make_sound(1, 4000), ["-", "--output", "a.xyz"], 2, "the ending says no format"),
         (make_sound(1, 4000), ["-", "--hop", "99"], 2, "hop=99"),
+        (make_sound(1, 4000), ["-", "--channels", "2"], 2, "a WAV says its own"),
+        (make_sound(1, 4000), ["-", "--device", "1"], 2, "of a microphone"),
+        (make_sound(1, 4000), ["--encoding", "u8"], 2, "--encoding: of raw samples in a pipe"),
     ],
 )
 def test_misuse_and_sound_without_an_answer(run, monkeypatch, tmp_path, sound, arguments, code, message):
@@ -332,9 +337,10 @@ def test_files_of_others_are_not_overwritten(tmp_path):
 
 
 class FakeStream:
-    """Gives sound at once when it is started, and reports twice that some was lost."""
+    """Gives sound at once when it is started, reports twice that some was lost, and ends with the sound."""
 
     sound = make_sound(13, 4000)
+    active = False
 
     def __init__(self, samplerate, device, channels, dtype, callback, blocksize):
         assert (channels, dtype, samplerate, device) == (1, "float32", 4000, 1)
@@ -361,6 +367,8 @@ DEVICES = [
 def query_devices(index=None, kind=None):
     if kind is None:
         return DEVICES
+    if index is None:
+        return {"index": 1}
     if index not in (1, "Stetho"):
         raise ValueError(f"No input device matching {index!r}")
     return DEVICES[1]
@@ -377,9 +385,31 @@ def test_a_microphone_is_listened_to_and_lost_sound_is_reported(run, sounddevice
     assert code == 0 and "Stethoscope" in out and "12.5 s, 4000 Hz" in out
     assert "the sound card lost sound 2 times" in err
     code, out, _ = run(None, "--list-devices")
-    assert out.splitlines() == ["1: Stethoscope, 1 channels, 4000 Hz"]
+    assert out.splitlines() == ["1: Stethoscope, 1 channels, 4000 Hz, the system's own"]
     code, _, err = run(None, "--device", "Nothing")
     assert code == 2 and "--list-devices" in err
+    code, _, err = run(None, "--device", "1", "--rate", "2000")
+    assert code == 2 and "4000" in err
+
+
+def test_what_a_microphone_heard_until_it_was_unplugged_is_answered(run, sounddevice, monkeypatch, tmp_path):
+    monkeypatch.setattr(microphone_module, "POLL", 0.01)
+    code, out, err = run(None, "--device", "1", "--output", tmp_path / "a.json")
+    assert code == 1 and "Stethoscope: no sound comes any more; is it unplugged?" in err
+    assert "13.0 s" in out and json.loads((tmp_path / "a.json").read_text())["duration"] == 13.0
+
+
+def test_sound_that_a_busy_machine_lost_without_a_word_is_reported(run, sounddevice, monkeypatch):
+    ticks = iter(np.arange(0, 1000, 0.12))  # 0.1 s of sound come every 0.12 s
+    monkeypatch.setattr(microphone_module, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    code, _, err = run(None, "--device", "1", "--seconds", "13")
+    assert code == 0 and "2.6 s of sound were lost or are held back by the system" in err
+
+
+def test_silence_is_remarked_upon_while_it_lasts(run):
+    sound = np.concatenate([make_sound(12, 4000), np.zeros((4 * 4000, 1), "float32")])
+    code, _, err = run(Pipe(wav_of(sound)), "-")
+    assert code == 0 and err.startswith("note: no sound since 12.0 s, only silence or a constant\n")
 
 
 def test_without_sounddevice_or_portaudio_the_cure_is_named(run, monkeypatch):
