@@ -205,10 +205,11 @@ def section_text(name: str, heading: str, page: str) -> str:
 
 
 def measured_entries() -> str:
-    """Return a table of what was measured with each experiment and grid, also those with which nothing was."""
+    """Return a table of what was measured with each experiment and grid; those with which nothing was come last."""
     entries = _zoo()["measured"]
+    measured = {row["yaml"] for row in entries}
     lines = ["| `hparams/` | setting | test set | Score, 4-class | commit |", "|---|---|---|---|---|"]
-    for path in sorted((ROOT / "hparams").glob("*.yaml")):
+    for path in sorted((ROOT / "hparams").glob("*.yaml"), key=lambda path: (path.stem not in measured, path.stem)):
         rows = [
             f"| {row['setting']} | {row['test']} | {row['figure']} | {row.get('commit', 'not recorded')} |"
             for row in entries

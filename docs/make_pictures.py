@@ -18,7 +18,6 @@ from lung_srad_plugin import (
     CycleFeatures,
     DASSEncoder,
     FeatureNormalization,
-    LungSoundClassifier,
     apply_patch_mix,
     draw_patch_mix,
     gaussian_smooth,
@@ -27,7 +26,6 @@ from lung_srad_plugin import (
     synthesize_icbhi,
 )
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
-from lung_srad_plugin.inference.figure import plot_timeline
 from lung_srad_plugin.scan.reference import traversals
 
 FOLDER = Path(__file__).parent / "pictures"
@@ -190,11 +188,8 @@ def draw_all(folder: Path) -> list[Path]:
             recording = compute.prepare(load_recording(wav, compute.sample_rate), name=wav)
             cycle = compute.cut(recording, 0.0, 4.0, name=wav)
             features.append(normalize(compute.fbank(cycle[None]))[0])
-        result = LungSoundClassifier.from_hparams().classify_file(wavs[2], name="recording.wav")
-        timeline = plot_timeline(result, wavs[2])
     figures = {
         "data_flow": draw_data_flow(),
-        "timeline": timeline,
         "features": draw_features(features[0], compute.duration, "a synthetic cycle of 4 s, repeated to 8 s"),
         "traversals": draw_traversals(),
         "mixing": draw_mixing(),
