@@ -42,7 +42,7 @@ class LungSoundClassifier(EncoderClassifier):
     ``classify_batch`` and ``encode_batch`` work as in the stock class; ``classify_file`` returns a ``Classification``
     instead of four tensors.
 
-    Research use only: not a medical device. Sounds that move unlike the training sounds are flagged, as far as the
+    Research use only: not a medical device. Sounds that are unlike the training sounds are flagged, as far as the
     model folder has a detector; a sound that is not flagged may still be no lung sound.
 
     Arguments

@@ -78,6 +78,14 @@ def test_what_goes_is_shown_before_it_goes(run, hub_server):
     assert not hub_server.changing() and not hub_server.repositories
 
 
+@pytest.mark.parametrize(
+    ("repository", "who"), [("owner/lung", "nobody else sees it"), ("clinic/lung", "only members of clinic see it")]
+)
+def test_who_will_see_a_private_repository_is_said(run, hub_server, model, repository, who):
+    _, out, _ = run("push", str(model), repository)
+    assert f"(private: {who}; the repository is made; your account: owner)" in out
+
+
 @pytest.mark.parametrize("answer", [False, None])
 def test_nothing_changes_on_the_hub_without_consent(run, hub_server, model, answer):
     code, _, err = run("push", model, "owner/tiny", answer=answer)
