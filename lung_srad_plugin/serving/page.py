@@ -29,6 +29,11 @@ INSECURE = """
 <p class="insecure warning"><b>No microphone here.</b> Browsers lend it only to pages on this machine (http://localhost)
 and to encrypted ones (https), and this one is neither. Record with another program and drop the file.</p>
 """
+# The recording whose row was clicked may lie below the window.
+SCROLL = """() => {
+  const heading = document.querySelector('#lung-detail h2');
+  if (heading?.getBoundingClientRect().top > 0.6 * window.innerHeight) heading.scrollIntoView({ behavior: 'smooth' });
+}"""
 WATCH_ENCRYPTION = "if (!window.isSecureContext) element.closest('.lung')?.classList.add('unencrypted');"
 
 
@@ -76,7 +81,7 @@ def build_page(service: ClassificationService) -> gr.Blocks:
                 )
         overview = gr.HTML(elem_id="lung-overview", elem_classes="lung", js_on_load=_static("overview.js"))
         table_file = gr.DownloadButton("All recordings as CSV", visible=HIDDEN, size="sm", elem_id="lung-all")
-        with gr.Column(visible=HIDDEN, elem_id="lung-detail") as detail:
+        with gr.Column(elem_id="lung-detail"):
             heading = gr.HTML(elem_classes="lung")
             sound = gr.Audio(
                 label="Sound",
@@ -103,13 +108,30 @@ def build_page(service: ClassificationService) -> gr.Blocks:
             if card:
                 with gr.Accordion("From its card", open=False):
                     gr.Markdown(card)
-        visit, pixels = gr.State(Visit()), gr.Number(1200, visible=False)
-        shown = [visit, overview, detail, heading, sound, recording, table_file, *downloads]
+        visit, wanted, pixels = gr.State(Visit()), gr.State(""), gr.Number(1200, visible=False)
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": HIDDEN}
         blocks.load(None, None, pixels, js="() => window.innerWidth", api_visibility="private")
-        for event, source, take in ((files.change, files, page.take_files), (spoken.change, spoken, page.take_spoken)):
-            event(take, [source, visit], [visit, overview], **quiet).then(page.show, [visit, pixels], shown, **quiet)
-        overview.select(page.choose, visit, visit, **quiet).then(page.show, [visit, pixels], shown, **quiet)
+        taken = gr.on(
+            [files.change, spoken.change],
+            page.take,
+            [files, spoken, visit],
+            [overview, wanted],
+            trigger_mode="always_last",
+            # Each waits for its turn at the service, where those of several visitors alternate.
+            concurrency_limit=limits.at_work + limits.waiting,
+            **quiet,
+        )
+        taken.then(page.table, visit, table_file, **quiet)
+        overview.select(page.choose, visit, [overview, wanted], **quiet).then(js=SCROLL, **quiet)
+        wanted.change(
+            page.show,
+            [visit, pixels],
+            [heading, sound, recording, *downloads],
+            trigger_mode="always_last",
+            api_visibility="private",
+            show_progress="full",
+            show_progress_on=recording,
+        )
         explain.click(page.explain, [visit, pixels], recording, api_visibility="private", show_progress="full")
         blocks.unload(page.leave)
     return blocks

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,32 +27,53 @@ from lung_srad_plugin.serving.service import ClassificationService
 from lung_srad_plugin.serving.upload import file_label
 
 HIDDEN: Literal["hidden"] = "hidden"  # a component that is not seen, but known to the browser
+DETAILS = 3 + len(DOWNLOADS)  # heading, sound, picture with tables, files
 EXPLAINED_OVERLAP = 2  # windows over each moment of a map: it costs far more for each than an answer does
 
 
-@dataclass(frozen=True)
+@dataclass
 class Visit:
-    """What one visitor has on the page.
+    """What one visitor has on the page. Events that run at the same time share it.
 
     Arguments
     ---------
     recordings : tuple of PageRecording
-    chosen : int or None
-        Index of the recording that is shown.
+    chosen : Path or None
+        The recording whose row was clicked, or that was shown before.
+    shown : str
+        What ``wanted`` was when the page got its details, or began to.
     spoken : tuple of Path
         The recordings from the microphone.
     uploads : tuple of Path
         Everything that was brought, annotations too.
+    made : dict
+        Files that the page offers, by what they are of.
     """
 
     recordings: tuple[PageRecording, ...] = ()
-    chosen: int | None = None
+    chosen: Path | None = None
+    shown: str = ""
     spoken: tuple[Path, ...] = ()
     uploads: tuple[Path, ...] = ()
+    made: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+
+    def find(self) -> int | None:
+        """Return the index of what to show: what was chosen if it has a result, else the first that has one."""
+        with_result = [index for index, one in enumerate(self.recordings) if one.result is not None]
+        chosen = (index for index in with_result if self.recordings[index].path == self.chosen)
+        return next(chosen, with_result[0] if with_result else None)
+
+    def wanted(self) -> str:
+        """Return what differs where other details are to be shown: the recording and its annotation; blank for none."""
+        index = self.find()
+        if index is None:
+            return ""
+        one = self.recordings[index]
+        return f"{one.path} {'' if one.truth is None else one.truth.name} {one.truth_problem or ''}"
 
 
 class PageEvents:
-    """What happens on the page; the state of a visit is passed in and out.
+    """What happens on the page.
 
     Arguments
     ---------
@@ -64,98 +87,119 @@ class PageEvents:
         self.folder = folder
         self.files = VisitorFiles()
         self.method = _find_method(service)
+        self._drawing = threading.Semaphore(service.limits.at_work)
 
-    def take_files(self, paths: Sequence[str] | None, visit: Visit, request: gr.Request) -> Iterator[tuple]:
-        """Classify what is new among the files that were dropped; what is no longer among them is forgotten."""
+    def take(
+        self, paths: Sequence[str] | None, spoken: str | None, visit: Visit, request: gr.Request
+    ) -> Iterator[tuple[str, str]]:
+        """Classify what is new among files and recordings from the microphone; what is no longer there is forgotten.
+
+        Arguments
+        ---------
+        paths : sequence of str or None
+            The files that are there now.
+        spoken : str or None
+            The latest recording from the microphone.
+        visit : Visit
+        request : gradio.Request
+
+        Yields
+        ------
+        str, str
+            The table of all files, now and then and after each; and what of them is to be shown.
+        """
+        if spoken is not None and Path(spoken) not in visit.spoken:
+            visit.spoken = (*visit.spoken, Path(spoken))
         named = {Path(path): file_label(path) for path in paths or ()}
-        yield from self._classify(named, visit, request)
-
-    def take_spoken(self, path: str | None, visit: Visit, request: gr.Request) -> Iterator[tuple]:
-        """Classify a recording from the microphone, beside the files."""
-        if path is None or Path(path) in visit.spoken:
-            yield visit, overview_html(visit.recordings, visit.chosen)
-            return
-        named = {upload: file_label(str(upload)) for upload in visit.uploads if upload not in visit.spoken}
-        yield from self._classify(named, replace(visit, spoken=(*visit.spoken, Path(path))), request)
-
-    def _classify(self, named: dict[Path, str], visit: Visit, request: gr.Request) -> Iterator[tuple]:
-        visit = replace(visit, uploads=(*named, *visit.spoken))
-        self.files.keep(_visitor(request), visit.uploads)
         said = {path: f"microphone {number}.wav" for number, path in enumerate(visit.spoken, 1)}
+        visit.uploads = (*named, *said)
+        self.files.keep(_visitor(request), visit.uploads)
         recordings = sort_files(named) + sort_files(said)
         for done in classify_recordings(self.service, recordings, visit.recordings):
-            visit = replace(visit, recordings=tuple(done), chosen=_choose(done, visit))
-            yield visit, overview_html(visit.recordings, visit.chosen)
+            visit.recordings = tuple(done)
+            yield _overview(visit)
 
-    def choose(self, visit: Visit, event: gr.EventData) -> Visit:
-        """Take the recording whose row was clicked, if it has a result."""
+    def choose(self, visit: Visit, event: gr.EventData) -> tuple[str, str]:
+        """Take the recording whose row was clicked, if it has a result; return what ``take`` yields."""
         index = event.index
         known = isinstance(index, int) and 0 <= index < len(visit.recordings)
-        return replace(visit, chosen=index) if known and visit.recordings[index].result is not None else visit
+        if known and visit.recordings[index].result is not None:
+            visit.chosen = visit.recordings[index].path
+        return _overview(visit)
 
     def show(self, visit: Visit, pixels: float, request: gr.Request) -> tuple:
-        """Return everything below the table, of the recording that is chosen; the files shown before are removed."""
-        one = None if visit.chosen is None else visit.recordings[visit.chosen]
-        overview = overview_html(visit.recordings, visit.chosen)
-        visitor = _visitor(request)
-        self.files.remove(visitor, but=visit.uploads)
-        if one is None or one.result is None:
-            return (visit, overview, gr.Column(visible=HIDDEN), *[None] * 3, gr.DownloadButton(visible=HIDDEN),
-                    *[None] * len(DOWNLOADS))  # fmt: skip
-        with _told(one):
-            folder = Path(tempfile.mkdtemp(dir=self.folder))
-            sound = folder / "sound.wav"
-            write_sound(one.path, sound)
-            downloads = write_downloads(one.result, folder)
-            results = [each.result for each in visit.recordings if each.result is not None]
-            table = folder / "recordings.lung-srad.csv"
-            write_table(results, table)
-            self.files.keep(visitor, (sound, table, *downloads))
-            return (
-                visit,
-                overview,
-                gr.Column(visible=True),
-                heading_html(one, self.service.classifier.uncertain_below),
-                str(sound),
-                self._picture(one, pixels),
-                gr.DownloadButton(value=str(table), visible=True if len(results) > 1 else HIDDEN),
-                *map(str, downloads),
-            )
+        """Return the details of the recording that is to be shown: heading, sound, picture with tables, files."""
+        wanted, index = visit.wanted(), visit.find()
+        visit.shown = wanted
+        if index is None:
+            self._offer(visit, request, "details", ())
+            return (None,) * DETAILS
+        one = visit.recordings[index]
+        visit.chosen = one.path
+        with _told():
+            details, paths = self._make(one, pixels)
+        if visit.shown != wanted:  # another row was clicked meanwhile
+            _remove(paths)
+            return (gr.skip(),) * DETAILS
+        self._offer(visit, request, "details", paths)
+        return details
+
+    def table(self, visit: Visit, request: gr.Request) -> Any:
+        """Return the button for the results of all recordings in one file, hidden where there are less than two."""
+        results = [one.result for one in visit.recordings if one.result is not None]
+        paths: tuple[Path, ...] = ()
+        if len(results) > 1:
+            paths = (Path(tempfile.mkdtemp(dir=self.folder)) / "recordings.lung-srad.csv",)
+            write_table(results, paths[0])
+        self._offer(visit, request, "table", paths)
+        return gr.DownloadButton(value=str(paths[0]) if paths else None, visible=True if paths else HIDDEN)
 
     def explain(self, visit: Visit, pixels: float) -> Any:
-        """Return the recording with a map of where its decisions come from."""
-        if visit.chosen is None or self.method is None:
+        """Return the recording that is shown with a map of where its decisions come from."""
+        index, shown = visit.find(), visit.shown
+        if index is None or self.method is None:
             return gr.skip()
-        one = visit.recordings[visit.chosen]
+        one = visit.recordings[index]
         source, method, classifier = audio_source(one.path, name=one.name), self.method, self.service.classifier
         hop = classifier.select_rule().window / EXPLAINED_OVERLAP
 
         def work(check: Callable[..., None]) -> RecordingMap:
             return explain_recording(classifier, source, hop=hop, method=method, progress=check)
 
-        with _told(one):
+        with _told():
+            _check_there(one)
             explanation = self.service.run(lambda: self.service.submit(work))
-            return self._picture(one, pixels, explanation)
+            html = self._draw(one, pixels, explanation)
+        return html if visit.shown == shown else gr.skip()
 
     def leave(self, request: gr.Request) -> None:
         """Remove a visitor's files."""
         self.files.remove(_visitor(request))
 
-    def _picture(self, one: PageRecording, pixels: float, explanation: RecordingMap | None = None) -> str:
+    def _make(self, one: PageRecording, pixels: float) -> tuple[tuple, tuple[Path, ...]]:
+        """Return the details of a recording, and the files among them."""
+        assert one.result is not None
+        _check_there(one)
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        sound = folder / "sound.flac"
+        write_sound(one.path, sound)
+        downloads = write_downloads(one.result, folder)
+        heading = heading_html(one, self.service.classifier.uncertain_below)
+        details = (heading, str(sound), self._draw(one, pixels), *map(str, downloads))
+        return details, (sound, *downloads)
+
+    def _draw(self, one: PageRecording, pixels: float, explanation: RecordingMap | None = None) -> str:
         assert one.result is not None
         events = () if one.truth is None else one.truth.events
-        picture = draw_picture(one.result, one.path, one.name, int(pixels or 0), events, explanation)
+        with self._drawing:
+            picture = draw_picture(one.result, one.path, one.name, int(pixels or 0), events, explanation)
         return recording_html(one, picture)
 
-
-def _choose(recordings: Sequence[PageRecording], visit: Visit) -> int | None:
-    """Return the index of what to show: the one shown before if it is still there, else the first with a result."""
-    if visit.chosen is not None:
-        shown = visit.recordings[visit.chosen].path
-        index = next((index for index, one in enumerate(recordings) if one.path == shown), None)
-        if index is not None and recordings[index].result is not None:
-            return index
-    return next((index for index, one in enumerate(recordings) if one.result is not None), None)
+    def _offer(self, visit: Visit, request: gr.Request, what: str, paths: tuple[Path, ...]) -> None:
+        """Take files in the place of earlier ones, which are removed."""
+        visit.made[what] = paths
+        self.files.keep(_visitor(request), paths)
+        self.files.remove(_visitor(request), but={*visit.uploads, *chain(*visit.made.values())})
 
 
 def _find_method(service: ClassificationService) -> str | None:
@@ -168,14 +212,26 @@ def _find_method(service: ClassificationService) -> str | None:
 
 
 @contextlib.contextmanager
-def _told(recording: PageRecording) -> Iterator[None]:
+def _told() -> Iterator[None]:
     """Tell a visitor what went wrong, instead of showing a page that does not fit."""
     try:
-        if not recording.path.is_file():
-            raise LungSRADError(f"{recording.name}: was removed, as it was not used for long; drop it again")
         yield
     except LungSRADError as error:
         raise gr.Error(str(error), print_exception=False) from None
+
+
+def _overview(visit: Visit) -> tuple[str, str]:
+    return overview_html(visit.recordings, visit.find()), visit.wanted()
+
+
+def _check_there(recording: PageRecording) -> None:
+    if not recording.path.is_file():
+        raise LungSRADError(f"{recording.name}: was removed, as it was not used for long; drop it again")
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _visitor(request: gr.Request) -> str:

@@ -27,14 +27,12 @@ def overview_html(recordings: Sequence[PageRecording], chosen: int | None) -> st
     results = [one.result for one in recordings if one.result is not None]
     findings = findings_of_result(results[0]) if results else ("abnormal",)
     rows = []
-    waiting = 0
     for index, one in enumerate(recordings):
         row = {"name": one.name, "chosen": index == chosen, "problem": one.problem, "label": None}
         if one.result is not None:
             row |= _result_row(one, findings)
         elif one.problem is None:
-            row["state"] = "is being classified" if waiting == 0 else "waits"
-            waiting += 1
+            row["state"] = "waits" if one.share is None else f"is being classified: {one.share:.0%} done"
         rows.append(row)
     return render("serve_overview.html.jinja", {"rows": rows, "findings": findings})
 
@@ -60,7 +58,7 @@ def heading_html(recording: PageRecording, uncertain_below: float) -> str:
         "those of the whole recording, in which a short finding hardly shows",
         "flags": [
             *_describe_reliability(result, uncertain_below),
-            *({"title": flaw.kind.capitalize(), "text": _sentence(flaw)} for flaw in result.flaws),
+            *_describe_flaws(result.flaws),
         ],
     }
     return render("serve_heading.html.jinja", context)
@@ -163,8 +161,13 @@ def _describe_reliability(result: Classification, below: float) -> list[dict[str
     return flags
 
 
-def _sentence(flaw: Flaw) -> str:
-    return f"{flaw.message[0].upper()}{flaw.message[1:]}."
+def _describe_flaws(flaws: Sequence[Flaw]) -> list[dict[str, str]]:
+    """Return what is wrong with the sound, one remark for each kind."""
+    by_kind: dict[str, list[str]] = {}
+    for flaw in flaws:
+        by_kind.setdefault(flaw.kind, []).append(flaw.message)
+    texts = {kind: "; ".join(messages) for kind, messages in by_kind.items()}
+    return [{"title": kind.capitalize(), "text": f"{text[0].upper()}{text[1:]}."} for kind, text in texts.items()]
 
 
 def _marks(segment: Segment) -> list[str]:

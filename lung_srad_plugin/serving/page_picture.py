@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
+import torch
 
 from lung_srad_plugin.annotations.event import AnnotatedEvent
+from lung_srad_plugin.audio.clips import HEARD_RATE, loud_flac
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.audio.stream import RecordingStream
-from lung_srad_plugin.inference.figure import RATE, WIDTH, plot_timeline
+from lung_srad_plugin.inference.figure import WIDTH, plot_timeline
 from lung_srad_plugin.inference.result import Classification
 from lung_srad_plugin.reporting.map_figure import RecordingMap
 
@@ -72,15 +73,16 @@ def draw_picture(
 
 
 def write_sound(path: Path, copy: Path) -> None:
-    """Write a recording so that every browser plays it: one channel, 16 kHz, 16 bits.
+    """Write a recording so that every browser plays it: one channel, ``HEARD_RATE``, as loud as it can be.
+
+    It is read in blocks: a recording of many samples a second is far larger than what is played of it.
 
     Arguments
     ---------
     path : Path
         The recording, in whatever format.
     copy : Path
-        A WAV file.
+        A FLAC file.
     """
-    with soundfile.SoundFile(copy, "w", RATE, 1, "PCM_16", format="WAV") as file:
-        for block in RecordingStream(audio_source(path), RATE).blocks():
-            file.write(block.numpy())
+    samples = torch.cat(list(RecordingStream(audio_source(path), HEARD_RATE).blocks()))
+    copy.write_bytes(loud_flac(samples.numpy(), HEARD_RATE))

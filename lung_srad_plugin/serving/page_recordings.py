@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lung_srad_plugin.serving.page_truth import Truth, belongs_to, is_annotation
 from lung_srad_plugin.serving.service import ClassificationService
 
 logger = logging.getLogger(__name__)
+STATE_SECONDS = 1.0  # between two looks how far a recording is
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class PageRecording:
         The annotation that was dropped with it.
     truth_problem : str or None
         What is wrong with the annotation.
+    share : float or None
+        How much of it is classified, from 0 to 1; None where it waits, or is done.
     """
 
     name: str
@@ -41,6 +45,7 @@ class PageRecording:
     problem: str | None = None
     truth: Truth | None = None
     truth_problem: str | None = None
+    share: float | None = None
 
 
 def sort_files(files: Mapping[Path, str]) -> list[PageRecording]:
@@ -86,7 +91,7 @@ def _with_truth(recording: PageRecording, path: Path, name: str) -> PageRecordin
 def classify_recordings(
     service: ClassificationService, recordings: Sequence[PageRecording], done: Sequence[PageRecording] = ()
 ) -> Iterator[list[PageRecording]]:
-    """Classify recordings one after the other; yield all of them before the first, and after each.
+    """Classify recordings one after the other; yield all of them before the first, now and then, and after each.
 
     Arguments
     ---------
@@ -100,8 +105,9 @@ def classify_recordings(
     yield list(all_of_them)
     for index, one in enumerate(all_of_them):
         if one.result is None and one.problem is None:
-            all_of_them[index] = _classify(service, one)
-            yield list(all_of_them)
+            for state in _classify(service, one):
+                all_of_them[index] = state
+                yield list(all_of_them)
 
 
 def _take_over(recording: PageRecording, earlier: PageRecording | None) -> PageRecording:
@@ -110,15 +116,32 @@ def _take_over(recording: PageRecording, earlier: PageRecording | None) -> PageR
     return replace(recording, result=earlier.result)
 
 
-def _classify(service: ClassificationService, recording: PageRecording) -> PageRecording:
+def _classify(service: ClassificationService, recording: PageRecording) -> Iterator[PageRecording]:
+    """Yield a recording with how far it is, now and then, and at the end with its result or its problem."""
+    share = 0.0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal share
+        share = done / total
+
     try:
-        return replace(recording, result=service.classify(recording.path, recording.name))
+        with service.place():
+            job = service.submit_recording(recording.path, recording.name, progress=advance)
+            try:
+                while not wait([job.future], timeout=STATE_SECONDS).done:
+                    if not recording.path.is_file():  # its visitor has left
+                        raise LungSRADError(f"{recording.name}: was removed; drop it again")
+                    yield replace(recording, share=share if job.future.running() else None)
+                result = job.future.result()
+            finally:
+                job.stop()
+        yield replace(recording, result=result)
     except LungSRADError as error:
-        return replace(recording, problem=str(error))
+        yield replace(recording, problem=str(error))
     except OSError as error:
         problem = f"{recording.name}: cannot be read ({error.strerror or error}); drop it again"
-        return replace(recording, problem=problem)
+        yield replace(recording, problem=problem)
     except Exception as error:  # the other recordings still get their answers
         logger.error("%s: unexpected error", recording.path, exc_info=error)
         problem = f"{recording.name}: {type(error).__name__} (unexpected; please report it with the recording)"
-        return replace(recording, problem=problem)
+        yield replace(recording, problem=problem)

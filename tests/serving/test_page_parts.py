@@ -2,6 +2,8 @@
 
 import csv
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +26,7 @@ from lung_srad_plugin.inference.result import Classification, make_segment, summ
 from lung_srad_plugin.inference.windows import WindowRule
 from lung_srad_plugin.labels import CLASSES
 from lung_srad_plugin.metrics.bootstrap import Bootstrap
+from lung_srad_plugin.serving import page_recordings
 from lung_srad_plugin.serving.limits import ServingLimits
 from lung_srad_plugin.serving.page import page_look
 from lung_srad_plugin.serving.page_downloads import write_downloads, write_table
@@ -33,6 +36,7 @@ from lung_srad_plugin.serving.page_model import card_sections, describe_model
 from lung_srad_plugin.serving.page_picture import Picture, draw_picture, write_sound
 from lung_srad_plugin.serving.page_recordings import PageRecording, classify_recordings, sort_files
 from lung_srad_plugin.serving.page_truth import Truth, find_agreement, read_truth
+from lung_srad_plugin.serving.refusals import Stopped
 from lung_srad_plugin.serving.service import ClassificationService
 
 EVENTS = [(0, 2, "normal"), (2, 4, "crackle"), (4, 6, "normal"), (6, 8, "wheeze"), (8, 9, "both")]
@@ -148,10 +152,11 @@ def test_one_bad_file_leaves_the_others_their_answers(service, tmp_path, classif
 
 
 def test_an_unexpected_error_is_told_of_its_file(service, tmp_path, monkeypatch):
-    def fail(path, name):
+    def fail(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(service, "classify", fail)
+    (tmp_path / "a.wav").write_bytes(b"")
+    monkeypatch.setattr(service, "submit_recording", fail)
     (*_, last) = classify_recordings(service, sort_files({tmp_path / "a.wav": "a.wav"}))
     assert last[0].problem == "a.wav: RuntimeError (unexpected; please report it with the recording)"
 
@@ -164,33 +169,38 @@ def test_names_are_shown_as_they_are(result):
     for html in (overview_html([one, bad, *waiting], 0), heading_html(one, 0.6), recording_html(one, picture)):
         assert "<img src=&quot;" not in html and 'src="https' not in html and "&lt;img" in html
     assert overview_html([], None).strip() == ""
-    states = overview_html(waiting, None)
-    assert "is being classified" in states and "waits" in states
+    states = overview_html([replace(waiting[0], share=0.4), waiting[1]], None)
+    assert "is being classified: 40% done" in states and states.count("waits") == 1
 
 
 def test_flags_say_what_a_reader_must_know(result):
-    from dataclasses import replace
-
     clipped = Flaw("clipping", "0.3 % of the samples are clipped")
     marked = tuple(
         replace(one, unlike_training=index == 3, uncertain=False) for index, one in enumerate(result.segments)
     )
     summary = replace(result.summary, uncertain=True, confidence=0.5, unlike_training=False)
-    flagged = replace(result, segments=marked, summary=summary, flaws=(clipped,))
-    assert flag_names(flagged) == ["in parts unlike the training sounds", "uncertain", "clipping"]
+    silences = (
+        Flaw("silence", "silence from 1.00 to 2.00 s", 1, 2),
+        Flaw("silence", "silence from 4.00 to 5.00 s", 4, 5),
+    )
+    flagged = replace(result, segments=marked, summary=summary, flaws=(clipped, *silences))
+    assert flag_names(flagged) == ["in parts unlike the training sounds", "uncertain", "clipping", "silence"]
     html = heading_html(PageRecording("a.wav", Path("x"), flagged), 0.6)
     assert "0.50, below 0.6" in html and "0.3 % of the samples are clipped." in html and "noise" in html
+    assert html.count("<b>Silence.</b>") == 1
+    assert "Silence from 1.00 to 2.00 s; silence from 4.00 to 5.00 s." in html
     unlike = replace(flagged, summary=replace(summary, unlike_training=True))
-    assert flag_names(unlike) == ["unlike the training sounds", "clipping"]
+    assert flag_names(unlike) == ["unlike the training sounds", "clipping", "silence"]
     assert flag_names(result) == []
 
 
 def test_the_sound_is_played_as_one_channel_at_16_khz(tmp_path):
     samples = np.random.default_rng(0).normal(0, 0.1, (22050, 2))
     soundfile.write(tmp_path / "a.flac", samples, 22050)
-    write_sound(tmp_path / "a.flac", tmp_path / "a.wav")
-    info = soundfile.info(tmp_path / "a.wav")
+    write_sound(tmp_path / "a.flac", tmp_path / "heard.flac")
+    info = soundfile.info(tmp_path / "heard.flac")
     assert (info.samplerate, info.channels, info.subtype, info.frames) == (16000, 1, "PCM_16", 16000)
+    assert abs(soundfile.read(tmp_path / "heard.flac")[0]).max() == pytest.approx(0.9, abs=1e-3)
 
 
 def test_the_picture_says_where_its_time_begins_and_ends(result, tmp_path):
@@ -225,32 +235,92 @@ def test_downloads_hold_the_result(result, tmp_path):
     assert len(rows) == 2 * len(result.segments) and all(row["file"] == "a.wav" for row in rows)
 
 
-def test_a_visitor_keeps_what_is_needed_and_nothing_after_leaving(service, tmp_path):
+@pytest.fixture
+def visited(service, tmp_path):
+    """The page's events, the folder of what it offers, and two recordings."""
     for name in ("a.wav", "b.wav"):
         soundfile.write(tmp_path / name, np.random.default_rng(0).normal(0, 0.1, 8000), 4000)
     kept = tmp_path / "kept"
     kept.mkdir()
-    page, request = PageEvents(service, kept), SimpleNamespace(session_hash="v")
-    (*_, (visit, _)) = page.take_files([str(tmp_path / "a.wav"), str(tmp_path / "b.wav")], Visit(), request)
-    assert visit.chosen == 0
-    page.show(visit, 1200, request)
-    first = {path for path in kept.rglob("*") if path.is_file()}
+    return PageEvents(service, kept), kept, [str(tmp_path / "a.wav"), str(tmp_path / "b.wav")]
+
+
+REQUEST = SimpleNamespace(session_hash="v")
+
+
+def files_below(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_visitor_keeps_what_is_needed_and_nothing_after_leaving(visited, tmp_path):
+    (page, kept, paths), visit = visited, Visit()
+    steps = list(page.take(paths, None, visit, REQUEST))
+    # The first is to be shown as soon as it is done.
+    assert [paths[0] in wanted for _, wanted in steps] == [False, True, True]
+    assert "a.wav" in page.show(visit, 1200, REQUEST)[0]
+    page.table(visit, REQUEST)
+    first = files_below(kept)
     assert len(first) == 7
-    visit = page.choose(visit, SimpleNamespace(index=1))
     for index in (7, -1, "0", None):
-        assert page.choose(visit, SimpleNamespace(index=index)) == visit
-    sound = page.show(visit, 1200, request)[4]
-    assert visit.chosen == 1 and Path(sound).is_file() and not any(path.exists() for path in first)
+        page.choose(visit, SimpleNamespace(index=index))
+        assert visit.find() == 0
+    overview, wanted = page.choose(visit, SimpleNamespace(index=1))
+    assert 'data-index="1" aria-current' in overview and paths[1] in wanted
+    sound = page.show(visit, 1200, REQUEST)[1]
+    assert Path(sound).is_file() and len(files_below(kept)) == 7 and len(files_below(kept) & first) == 1
     # The first is taken away; the second stays what is shown.
-    (*_, (visit, _)) = page.take_files([str(tmp_path / "b.wav")], visit, request)
-    assert [one.name for one in visit.recordings] == ["b.wav"] and visit.chosen == 0
-    (*_, (visit, _)) = page.take_spoken(str(tmp_path / "a.wav"), visit, request)
+    assert {wanted for _, wanted in page.take(paths[1:], None, visit, REQUEST)} == {wanted} == {visit.shown}
+    assert [one.name for one in visit.recordings] == ["b.wav"] and Path(sound).is_file()
+    assert page.table(visit, REQUEST).visible == "hidden" and len(files_below(kept)) == 6
+    list(page.take(paths[1:], paths[0], visit, REQUEST))
     assert [one.name for one in visit.recordings] == ["b.wav", "microphone 1.wav"]
-    (tmp_path / "b.wav").unlink()
+    Path(paths[1]).unlink()
     with pytest.raises(Error, match=r"b\.wav: was removed.*drop it again"):
-        page.show(visit, 1200, request)
-    page.leave(request)
-    assert not any(path.is_file() for path in kept.rglob("*")) and not (tmp_path / "a.wav").exists()
+        page.show(visit, 1200, REQUEST)
+    page.leave(REQUEST)
+    assert not files_below(kept) and not Path(paths[0]).exists()
+
+
+def test_where_nothing_is_left_nothing_is_shown(visited):
+    (page, kept, paths), visit = visited, Visit()
+    list(page.take(paths, None, visit, REQUEST))
+    page.show(visit, 1200, REQUEST)
+    assert list(page.take(None, None, visit, REQUEST)) == [("", "")]
+    assert set(page.show(visit, 1200, REQUEST)) == {None} and not files_below(kept)
+
+
+def test_a_row_that_is_clicked_while_others_are_at_work_stays_chosen(visited, tmp_path):
+    (page, _, paths), visit = visited, Visit()
+    soundfile.write(tmp_path / "c.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 4000)
+    steps = page.take([*paths, str(tmp_path / "c.wav")], None, visit, REQUEST)
+    while sum(one.result is not None for one in visit.recordings) < 2:
+        next(steps)
+    page.choose(visit, SimpleNamespace(index=1))
+    assert "b.wav" in page.show(visit, 1200, REQUEST)[0]
+    (*_, (overview, wanted)) = steps
+    assert all(one.result is not None for one in visit.recordings)
+    assert 'data-index="1" aria-current' in overview and wanted == visit.shown
+
+
+def test_a_long_recording_says_how_far_it_is_and_stops_when_its_visitor_leaves(visited, monkeypatch):
+    (page, _, paths), visit, stopped = visited, Visit(), threading.Event()
+    monkeypatch.setattr(page_recordings, "STATE_SECONDS", 0.01)
+
+    def classify(path, name, progress, **_):
+        while True:
+            try:
+                progress(3, 10)
+            except Stopped:
+                stopped.set()
+                raise
+
+    monkeypatch.setattr(page.service.classifier, "classify_file", classify)
+    steps = page.take(paths[:1], None, visit, REQUEST)
+    assert any("is being classified: 30% done" in next(steps)[0] for _ in range(1000))
+    page.leave(REQUEST)
+    (*_, last) = steps
+    assert "a.wav: was removed" in last[0] and stopped.wait(30)
+    assert (page.service.at_work, page.service.waiting) == (0, 0)
 
 
 def test_the_model_is_described_without_loading_anything(classifier, tmp_path, monkeypatch):

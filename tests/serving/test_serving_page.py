@@ -80,6 +80,8 @@ def rows(driver):
 def test_files_are_dropped_heard_compared_and_downloaded(live, sounds, tmp_path):
     with browser(tmp_path) as driver:
         driver.get(live.address)
+        wait(driver, lambda driver: find(driver, "#lung-files input[type=file]"))
+        assert not any(one.is_displayed() for one in find(driver, "#lung-detail, #lung-all"))
         drop(driver, *(sounds / name for name in ("one.wav", "one.TextGrid", "two.flac", "broken.wav", "large.wav")))
         shown(driver, "one.wav")
 
@@ -88,6 +90,7 @@ def test_files_are_dropped_heard_compared_and_downloaded(live, sounds, tmp_path)
         assert large.text.startswith("large.wav: 0.6 MB, more than the 0.5 MB")
 
         # One table; the bad file says what is wrong and the others have their answers.
+        wait(driver, lambda driver: not any("waits" in row or "is being" in row for row in rows(driver)))
         assert len(rows(driver)) == 3
         (problem,) = find(driver, "#lung-overview .problem")
         assert "broken.wav" in problem.text and "expected WAV" in problem.text
@@ -129,6 +132,8 @@ def test_files_are_dropped_heard_compared_and_downloaded(live, sounds, tmp_path)
         find(driver, "#lung-overview button[data-index='1']")[0].click()
         shown(driver, "two.flac")
         wait(driver, lambda driver: sound_state(driver, "duration") == pytest.approx(5.0, abs=0.01))
+        heading = "return document.querySelector('#lung-detail h2').getBoundingClientRect()"
+        wait(driver, lambda driver: 0 <= driver.execute_script(f"{heading}.top") < 0.61 * 900)
         assert not find(driver, "table.agreement")
         assert hosts(driver) == {"127.0.0.1"}
 
@@ -167,7 +172,7 @@ def test_the_page_explains_and_removes_the_files_of_who_leaves(live, sounds, tmp
         driver.find_element(By.ID, "lung-explain").click()
         wait(driver, lambda driver: "mixing map of abnormal" in find(driver, "#lung-recording")[0].text)
         assert find(driver, ".picture img")[0].get_attribute("src") != plain
-        assert {"two.flac", "sound.wav"} <= {path.name for path in sound_files(folder)}
+        assert {"two.flac", "sound.flac"} <= {path.name for path in sound_files(folder)}
     deadline = time.monotonic() + SECONDS
     while sound_files(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
