@@ -28,7 +28,9 @@ def serve(
     seconds: Annotated[float, typer.Option(help="Length of a recording, at most.")] = 600.0,
     at_work: Annotated[int, typer.Option(min=1, help="Recordings that are classified at once.")] = 1,
     waiting: Annotated[int, typer.Option(min=0, help="Recordings that wait while others are at work, at most.")] = 16,
-    work_seconds: Annotated[float, typer.Option(help="Time for classifying one recording, at most.")] = 120.0,
+    work_seconds: Annotated[
+        float, typer.Option(help="Time for classifying one recording, at most; what will take longer is refused soon.")
+    ] = 600.0,
     rate: Annotated[
         int | None,
         typer.Option(
@@ -79,7 +81,11 @@ def serve(
     with listen(host, port) as bound:
         run_opts = None if device is None else {"device": device}
         classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-        notes = [] if model is not None else [f"note: {printable(describe_starter(classifier.config))}"]
+        notes = (
+            []
+            if model is not None
+            else [f"note: {printable(describe_starter(classifier.config, 'an argument names another'))}"]
+        )
         if classifier.trained_on_synthetic:
             notes.append(f"note: {TRAINED_ON_SYNTHETIC}")
         if not is_local(host):

@@ -5,16 +5,18 @@ import os
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import Field
 
 from lung_srad_plugin.inference.result_formats import format_result
-from lung_srad_plugin.serving.answers import FORMATS, Problem
+from lung_srad_plugin.serving.answers import FORMATS, Problem, problem
 from lung_srad_plugin.serving.description import describe_model, describe_state
 from lung_srad_plugin.serving.refusals import Stopped
 from lung_srad_plugin.serving.service import ClassificationService, Job
 from lung_srad_plugin.serving.settings import ClientSettings
 from lung_srad_plugin.serving.upload import FIELD, receive_upload
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 DISCONNECT_SECONDS = 0.5  # between two looks whether the client is still there
 
 
@@ -41,6 +43,7 @@ UPLOAD = {
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": description}
     for status, description in {
+        403: "A page of another site asks.",
         408: "The upload did not arrive in time.",
         413: "The upload is too large.",
         415: "The request is no upload of a file.",
@@ -90,6 +93,16 @@ def make_router(service: ClassificationService, folder: str | os.PathLike) -> AP
     @router.get("/health", summary="Tell whether the service works, and how busy it is")
     async def health() -> dict[str, Any]:
         return describe_state(service)
+
+    # Without this, what is at the root would answer: the page, which says nothing about methods.
+    @router.api_route("/{rest:path}", methods=METHODS, include_in_schema=False)
+    async def others(request: Request) -> Response:
+        path = request.url.path
+        methods = {one.path: one.methods for one in router.routes if isinstance(one, APIRoute)}.get(path)
+        if methods is None:
+            return problem(404, "not_found", "no such address; /docs lists those that there are")
+        allowed = ", ".join(sorted(methods))
+        return problem(405, "wrong_method", f"{path} takes {allowed}; see /docs", {"Allow": allowed})
 
     return router
 

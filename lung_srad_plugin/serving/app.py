@@ -3,13 +3,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.serving.answers import problem, refuse
@@ -55,8 +55,7 @@ def create_app(
         mount_page(app, service, folder)
     # No origin is allowed; without this, the page's part would allow every one.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(RequestGuard, rate=RateLimit(service.limits.rate))
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    app.add_middleware(RequestGuard, rate=RateLimit(service.limits.rate), hosts=hosts)
     return app
 
 
@@ -67,8 +66,12 @@ async def _mistake(request: Request, error: Exception) -> Response:
 
 async def _wrong_parameters(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    problems = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+    problems = [f"{'.'.join(map(str, one['loc'][1:]))}: {_reason(one)}" for one in error.errors()]
     return problem(422, "wrong_parameters", f"parameters of the address: {'; '.join(problems)}; see /docs")
+
+
+def _reason(one: dict[str, Any]) -> str:
+    return "no such parameter" if one["type"] == "extra_forbidden" else one["msg"]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -1,8 +1,9 @@
-"""What no request may do: ask too often, come from another web page, or make the server fetch an address."""
+"""What no request may do: call this machine by a strange name, ask too often, come from another web page, or make the
+server fetch an address."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Container, MutableMapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers
 
@@ -27,17 +28,29 @@ class RequestGuard:
     app : ASGI application
     rate : RateLimit
         Of uploads.
+    hosts : container of str
+        Names that a request may call this machine by; ``*`` for any. Another name may be one that another web page had
+        the browser look up.
     """
 
-    def __init__(self, app: Any, rate: RateLimit):
+    def __init__(self, app: Any, rate: RateLimit, hosts: Container[str] = ("*",)):
         self.app = app
         self.rate = rate
+        self.hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = self._refuse(scope) if scope["type"] == "http" else None
         await (self.app if answer is None else answer)(scope, receive, send)
 
     def _refuse(self, scope: Scope) -> Any:
+        host = _host_name(Headers(scope=scope).get("host", ""))
+        if "*" not in self.hosts and host not in self.hosts:
+            return problem(
+                400,
+                "wrong_host",
+                "the request calls this machine by a name that the service does not know; ask http://localhost or "
+                "http://127.0.0.1, or start it with --host 0.0.0.0",
+            )
         path = unquote(scope["path"])
         if _fetches(path):
             return problem(403, "forbidden", "this service fetches nothing from other addresses")
@@ -56,6 +69,15 @@ class RequestGuard:
                     )
                 )
         return None
+
+
+def _host_name(header: str) -> str | None:
+    """Return the name in a Host header without the port; an address of IPv6 keeps its brackets."""
+    try:
+        name = urlsplit(f"//{header}").hostname
+    except ValueError:  # brackets around what is no address
+        return None
+    return f"[{name}]" if name is not None and ":" in name else name
 
 
 def _fetches(path: str) -> bool:

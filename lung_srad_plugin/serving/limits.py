@@ -26,7 +26,8 @@ class ServingLimits:
     waiting : int
         Recordings that wait while others are at work.
     work_seconds : float
-        For the classification of one recording, once it is at work.
+        For the classification of one recording, once it is at work; by default as long as the longest one lasts. What
+        will take longer is refused as soon as its pace is known.
     upload_seconds : float
         For an upload to arrive.
     rate : int
@@ -47,7 +48,7 @@ class ServingLimits:
     seconds: float = 600.0
     at_work: int = 1
     waiting: int = 16
-    work_seconds: float = 120.0
+    work_seconds: float = 600.0
     upload_seconds: float = 60.0
     rate: int = 0
 

@@ -52,7 +52,7 @@ def run_server(
         Addresses of proxies that tell the address of a client in X-Forwarded-For, separated by commas.
     """
     host, port = bound.getsockname()[:2]
-    hosts = LOCAL_NAMES if is_local(host) else ("*",)
+    hosts = (*LOCAL_NAMES, host) if is_local(host) else ("*",)
     with contextlib.closing(service), tempfile.TemporaryDirectory(prefix="lung-srad-") as folder:
         config = uvicorn.Config(
             create_app(service, folder, hosts),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 
+from lung_srad_plugin.serving.deadline import Deadline
 from lung_srad_plugin.serving.limits import ServingLimits
 from lung_srad_plugin.serving.recording_limits import check_recording
-from lung_srad_plugin.serving.refusals import OutOfTime, ServiceFull, Stopped
+from lung_srad_plugin.serving.refusals import ServiceFull, Stopped
 from lung_srad_plugin.serving.settings import ClientSettings
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ class ClassificationService:
         Arguments
         ---------
         work : callable
-            Called as ``work(check)`` by a worker; it calls ``check()`` now and then, which raises ``Stopped`` or
-            ``OutOfTime`` where the work shall end.
+            Called as ``work(check)`` by a worker; it calls ``check(done, total)`` after each part of the work, or
+            ``check()`` now and then. Either raises ``Stopped`` or ``OutOfTime`` where the work shall end.
 
         Returns
         -------
@@ -124,16 +124,12 @@ class ClassificationService:
         stopped = threading.Event()
 
         def timed() -> Result:
-            deadline = time.monotonic() + self.limits.work_seconds
+            deadline = Deadline(self.limits.work_seconds)
 
-            def check(*_: object) -> None:
+            def check(done: int = 0, total: int = 0) -> None:
                 if stopped.is_set() or self._closed.is_set():
                     raise Stopped("the classification was stopped; the service may be ending")
-                if time.monotonic() > deadline:
-                    raise OutOfTime(
-                        f"the classification took longer than {self.limits.work_seconds:g} s, the limit of this "
-                        "service; send a shorter recording, or choose a longer hop"
-                    )
+                deadline.check(done, total)
 
             with self._counted():
                 check()
@@ -158,7 +154,7 @@ class ClassificationService:
             check_recording(path, name, self.limits)
 
             def advance(done: int, total: int) -> None:
-                check()
+                check(done, total)
                 if progress is not None:
                     progress(done, total)
 

@@ -37,7 +37,7 @@ class ClientSettings(ClassifySettings):
         """
         if len(self.start) != len(self.end):
             raise LungSRADError(
-                f"{len(self.start)} values of start and {len(self.end)} of end; expected one end for each start"
+                f"start is given {len(self.start)} times and end {len(self.end)} times; expected one end for each start"
             )
         return list(zip(self.start, self.end, strict=True)) or None
 

@@ -13,9 +13,11 @@ from uploads import FORM_END, FORM_START, recording, send_chunks
 
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.inference.classifier import LungSoundClassifier
+from lung_srad_plugin.serving import service as service_module
+from lung_srad_plugin.serving.deadline import Deadline
 from lung_srad_plugin.serving.limits import ServingLimits
 from lung_srad_plugin.serving.rate import MAX_CLIENTS, RateLimit
-from lung_srad_plugin.serving.refusals import ServiceFull, Stopped
+from lung_srad_plugin.serving.refusals import OutOfTime, ServiceFull, Stopped
 from lung_srad_plugin.serving.upload import OVERHEAD
 
 CLASSIFY = "/api/classify"
@@ -251,6 +253,25 @@ def test_a_classification_that_takes_too_long_ends(serve):
     assert "1e-09 s" in refused(client, post(client, recording()), 503, "out_of_time")
 
 
+def test_what_will_take_too_long_is_refused_before_it_has(serve, monkeypatch):
+    now = iter(range(0, 1000, 6))
+    monkeypatch.setattr(service_module, "Deadline", lambda seconds: Deadline(seconds, clock=lambda: next(now)))
+    client = serve(work_seconds=60)
+    message = refused(client, post(client, recording(seconds=60), hop=1, window=2), 503, "out_of_time")
+    assert "would take about" in message and next(now) < 60
+
+
+def test_a_pace_that_will_do_is_not_refused():
+    now = iter([0, 5, 10, 11, 40, 61])
+    slow = Deadline(60, clock=lambda: next(now))
+    slow.check(1, 100)  # what comes before the first part is not its pace
+    slow.check(9, 100)  # 5 s for 8 parts: 67 s in all, but a pace may change
+    slow.check(2, 0)
+    slow.check(99, 100)
+    with pytest.raises(OutOfTime, match="took longer than the 60 s"):
+        slow.check()
+
+
 def test_what_nobody_expected_is_said_without_details(client, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("secret")
@@ -259,9 +280,26 @@ def test_what_nobody_expected_is_said_without_details(client, monkeypatch):
     assert "secret" not in refused(client, post(client, recording()), 500, "unexpected")
 
 
-def test_other_addresses_answer_as_json(client):
-    assert client.get("/api/absent").json()["error"] == "http_error"
-    assert client.get(CLASSIFY).status_code == 405
+@pytest.mark.parametrize("page", [False, True])
+def test_other_addresses_and_methods_answer_as_json(serve, page):
+    client = serve(page=page)
+    for path in ("/api/absent", "/api/classify/", "/api/a/b"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]) == (404, "not_found"), path
+    for method, path, allowed in (("GET", CLASSIFY, "POST"), ("PUT", CLASSIFY, "POST"), ("POST", "/api/model", "GET")):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.json()["error"]) == (405, "wrong_method"), method
+        assert answer.headers["allow"] == allowed and allowed in answer.json()["message"]
+
+
+def test_a_strange_name_of_this_machine_is_refused_with_the_cure(serve):
+    client = serve(hosts=("localhost", "[::1]"))
+    for host in ("evil.example", "localhost.evil.example", "[::2]", "[x", ""):
+        answer = client.get("/api/health", headers={"Host": host})
+        assert (answer.status_code, answer.json()["error"]) == (400, "wrong_host"), host
+        assert "http://localhost" in answer.json()["message"]
+    for host in ("localhost", "LOCALHOST:80", "[::1]:7860"):
+        assert client.get("/api/health", headers={"Host": host}).status_code == 200, host
 
 
 @pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"seconds": float("nan")}, {"at_work": 0}, {"rate": -1}])
