@@ -45,4 +45,4 @@ def explain(
     from lung_srad_plugin.cli.explain_cycles import ExplainOptions, explain_cycles
 
     options = ExplainOptions(tuple(method or ("mixing", "gradients")), target, limit, sound)
-    explain_cycles(model, sources, output, options, data_root, labels_map, device, trust_code)
+    raise typer.Exit(explain_cycles(model, sources, output, options, data_root, labels_map, device, trust_code))

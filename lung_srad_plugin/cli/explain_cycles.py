@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lung_srad_plugin.audio.clips import loud_flac
+from lung_srad_plugin.cli.classify_files import describe_error
+from lung_srad_plugin.cli.exit_codes import FAILED
 from lung_srad_plugin.cli.input_files import find_recordings
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
 from lung_srad_plugin.utils.progress import track
-from lung_srad_plugin.utils.text import csv_text, figure_text, json_text, printable
+from lung_srad_plugin.utils.text import csv_text, figure_text, json_text, printable, printable_lines
 
 PAGE, TABLE, SUMMARY, PICTURES, REMOVAL = "index.html", "explanations.csv", "summary.json", "maps", "removal"
+NONE_READ = "no recording could be read; the reasons are above"
 SHOWN_SHARE = 0.2  # of the cells removed, for which the page shows each cycle's falls
 PICTURE_ROWS, PICTURE_SECONDS = 16, 0.1  # of the cells that are drawn
 
@@ -69,8 +73,10 @@ def explain_cycles(
     labels_map: Path | None = None,
     device: str | None = None,
     trust_code: bool = False,
-) -> None:
+) -> int:
     """Explain cycles and write the gallery, the table, the summary and the pictures.
+
+    A recording that cannot be read is listed on standard error, and the others are explained.
 
     Arguments
     ---------
@@ -86,10 +92,16 @@ def explain_cycles(
     device : str or None
     trust_code : bool
 
+    Returns
+    -------
+    int
+        The exit code: 0, or 1 where some recordings cannot be read.
+
     Raises
     ------
     LungSRADError
-        Before anything is computed: where the sources, the methods, the target or the output folder do not fit.
+        Before anything is computed, where the sources, the methods, the target or the output folder do not fit; where
+        no recording can be read.
     """
     from lung_srad_plugin.reporting.figures import FORMATS, save_figures
     from lung_srad_plugin.reporting.map_figure import webp
@@ -110,25 +122,41 @@ def explain_cycles(
     classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
     check_methods(options.methods, classifier.mods.embedding_model)
     target_classes(options.target, classifier.labels, [1.0] * len(classifier.labels))
+    failed: set[str] = set()
     if manifest:
         parts = _parts_of_manifest(classifier, manifest, data_root, labels_map)
     else:
-        parts = _parts_of_recordings(classifier, recordings)
+        parts = _parts_of_recordings(classifier, recordings, failed)
     classes = list(dict.fromkeys(part["label"] for part in parts))
     selected = [Part(**part) for part in select_cycles(parts, options.limit, classes)]
     names = [f"{number:03d}_{_file_name(part.name)}" for number, part in enumerate(selected, 1)]
     refuse_foreign_files(output / PICTURES / f"{name}.{ending}" for name in names for ending in FORMATS)
 
     generator = torch.Generator().manual_seed(0)
-    items = []
-    clips = _clips(classifier, selected)
+    items: dict[str, Any] = {}
+    read_clip = _ClipReader(classifier)
     for name, part in zip(names, track(selected, "explaining cycles"), strict=True):
-        clip = next(clips)
+        if part.recording in failed:
+            continue
+        try:
+            clip = read_clip(part)
+        except (LungSRADError, OSError) as error:
+            _list_failure(error, Path(part.recording), failed)
+            continue
         explained = explain_clip(classifier, clip, options.methods, options.target, generator)
         figure = _picture(classifier, part, explained, options.methods)
         save_figures(figure, output / PICTURES / name)
-        items.append(_gallery_item(classifier, part, clip, explained, webp(figure), options.sound))
-    _write_gallery(classifier, items, names, output, manifest or "recordings", len(parts), options)
+        items[name] = _gallery_item(classifier, part, clip, explained, webp(figure), options.sound)
+    if not items:
+        raise LungSRADError(NONE_READ)
+    names = list(items)
+    _write_gallery(classifier, list(items.values()), names, output, manifest or "recordings", len(parts), options)
+    return FAILED if failed else 0
+
+
+def _list_failure(error: Exception, recording: Path, failed: set[str]) -> None:
+    failed.add(str(recording))
+    print(f"error: {printable_lines(describe_error(error, recording))}", file=sys.stderr, flush=True)
 
 
 def _manifest_of(sources):
@@ -149,32 +177,44 @@ def _parts_of_manifest(classifier, manifest, data_root, labels_map):
     return [dict(zip(Part._fields, (row[name] for name in _COLUMNS), strict=True)) for row in rows]
 
 
-def _parts_of_recordings(classifier, recordings):
+def _parts_of_recordings(classifier, recordings, failed):
     from lung_srad_plugin.audio.source import audio_source
     from lung_srad_plugin.inference.recording import cut_recording
 
     rule = classifier.select_rule(hop=classifier.window, window=classifier.window)
     parts = []
     for recording in recordings:
-        times = cut_recording(classifier, audio_source(recording), None, rule).times
+        try:
+            times = cut_recording(classifier, audio_source(recording), None, rule).times
+        except (LungSRADError, OSError) as error:
+            _list_failure(error, recording, failed)
+            continue
         parts += [
             Part(f"{recording.stem}_{number:03d}", str(recording), start, end, None)._asdict()
             for number, (start, end) in enumerate(times, 1)
         ]
+    if not parts:
+        raise LungSRADError(NONE_READ)
     return parts
 
 
-def _clips(classifier, parts) -> Iterator[Any]:
-    from lung_srad_plugin.audio.reading import load_recording
-    from lung_srad_plugin.inference.predict import Clip
+class _ClipReader:
+    """Cuts parts out of recordings, of which it keeps the last."""
 
-    features, path, prepared = classifier.mods.compute_features, None, None
-    for part in parts:
-        if part.recording != path:
-            path = part.recording
-            prepared = features.prepare(load_recording(path, classifier.sample_rate), name=path)
+    def __init__(self, classifier):
+        self._features = classifier.mods.compute_features
+        self._rate = classifier.sample_rate
+        self._path = self._prepared = None
+
+    def __call__(self, part: Part) -> Any:
+        from lung_srad_plugin.audio.reading import load_recording
+        from lung_srad_plugin.inference.predict import Clip
+
+        if part.recording != self._path:
+            self._prepared = self._features.prepare(load_recording(part.recording, self._rate), name=part.recording)
+            self._path = part.recording
         name = f"{part.recording}, {part.start:.2f} to {part.stop:.2f} s"
-        yield Clip(name, features.cut(prepared, part.start, part.stop, name=path))
+        return Clip(name, self._features.cut(self._prepared, part.start, part.stop, name=part.recording))
 
 
 def _picture(classifier, part, explained, methods):

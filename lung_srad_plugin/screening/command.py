@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 FOR_A_WORKER = 8  # recordings that are tried one by one, for which it is worth to start another worker
 ONE_BY_ONE = 500  # recordings for which a pool of workers is started
 MANY = 20  # recordings of which not one can be classified: then something else is at fault
+NAMELESS = "its name is no UTF-8, which Arrow and Parquet need; rename it"
 LOST = "its worker ended each time that it was tried, perhaps for want of memory; classify it by itself to see why"
 
 
@@ -145,8 +146,9 @@ def screen(
     try:
         done = output.begin(options.retry_bad)
         output.write_run(run)
-        if groups is not None and not any(group.left(done) for group in groups):
-            return Screening(len(groups[0].paths), len(groups[0].paths), Counter())
+        if groups is not None and not any(group.left(done) or group.nameless_left(done) for group in groups):
+            found = sum(map(len, groups))
+            return Screening(found, found, Counter())
         with ray_session(options.engine) as workers:
             job = _Job(copy, settings, Tables.of_model(classifier.labels), options, workers)
             return job.run(groups or read_list(place, options.path_column), output, done, progress)
@@ -166,10 +168,13 @@ class _Job:
 
     def run(self, groups: list[Recordings], output: ScreenOutput, done: set[str], progress: Callable) -> Screening:
         """Classify what is not done, and write it."""
-        found = sum(len(group.paths) for group in groups)
-        before = found - sum(len(group.left(done)) for group in groups)
+        found = sum(map(len, groups))
+        nameless = [name for group in groups for name in group.nameless_left(done)]
+        before = found - len(nameless) - sum(len(group.left(done)) for group in groups)
         writer = PartWriter(output, self.tables, self.options.part_seconds)
         progress(before, found)
+        if nameless:
+            writer.add(self.tables.join([bad_answer(name, NAMELESS) for name in nameless]))
         try:
             for group in groups:
                 for answers in self._answers(group, done):

@@ -131,6 +131,8 @@ class ScreenOutput:
         path = f"{self.place.path}/{folder}".rstrip("/")
         try:
             found = self.place.filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+        except NotADirectoryError:
+            raise LungSRADError(f"{path}: is a file; expected a folder for results") from None
         except OSError as error:
             raise unreachable(self.place, error) from error
         return sorted(one.base_name for one in found if not one.base_name.startswith("."))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lung_srad_plugin.archive.listing import RecordingList
 from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.screening.storage import Location, locate, unreachable
+from lung_srad_plugin.screening.storage import Location, is_utf8, locate, unreachable
+from lung_srad_plugin.utils.text import printable
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 LISTS = (".csv", ".parquet")
 PATH_COLUMN = "path"
+EMPTY = "the list is empty; expected a path for each recording"
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,21 @@ class Recordings:
         As in ``Location``.
     paths : list of str
         In the file system, sorted, no path twice.
+    nameless : list of str
+        What to call files of this machine whose names are no UTF-8, so that Arrow and Parquet cannot hold them.
     """
 
     filesystem: FileSystem
     scheme: str
     paths: list[str]
+    nameless: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths) + len(self.nameless)
+
+    def nameless_left(self, done: Collection[str]) -> list[str]:
+        """Return those of ``nameless`` that are not among those that are done."""
+        return [name for name in self.nameless if name not in done]
 
     def left(self, done: Collection[str]) -> list[str]:
         """Return the paths whose names are not among those that are done.
@@ -79,6 +92,8 @@ def is_list(place: Location) -> bool:
 def search_folder(place: Location) -> list[Recordings]:
     """Return the recordings of a folder and all its subfolders, here or in an object store; or the one that is named.
 
+    Links to folders of this machine are not followed.
+
     Arguments
     ---------
     place : Location
@@ -90,6 +105,11 @@ def search_folder(place: Location) -> list[Recordings]:
     """
     from pyarrow.fs import FileSelector, FileType
 
+    if place.is_local:
+        found = [os.fspath(path) for path in RecordingList([place.path], AUDIO_ENDINGS)]
+        named = [path for path in found if is_utf8(path)]
+        nameless = [printable(path) for path in found if not is_utf8(path)]
+        return [Recordings(place.filesystem, place.scheme, sorted(named), sorted(nameless))]
     try:
         if place.filesystem.get_file_info(place.path).type == FileType.File:
             return [Recordings(place.filesystem, place.scheme, [place.path])]
@@ -138,6 +158,8 @@ def _read_column(place: Location, column: str) -> list[str | None]:
     except Exception as error:  # of Ray or of pyarrow, whatever is wrong with the file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise LungSRADError(f"{place}: cannot be read as a list of paths, CSV or Parquet ({reason})") from error
+    if not names:  # of a file without a row, whether or not it names columns
+        raise LungSRADError(f"{place}: {EMPTY}")
     if column not in names:
         raise LungSRADError(
             f"{place}: no column {column!r}, the columns are {', '.join(names) or 'none'}; name the column of the "
@@ -165,5 +187,5 @@ def _group(texts: list[str | None], place: Location) -> list[Recordings]:
         key = 0 if one.is_local else id(one.filesystem)
         found.setdefault(key, Recordings(one.filesystem, one.scheme, [])).paths.append(one.path)
     if not found:
-        raise LungSRADError(f"{place}: the list is empty; expected a path for each recording")
+        raise LungSRADError(f"{place}: {EMPTY}")
     return [Recordings(group.filesystem, group.scheme, sorted(set(group.paths))) for group in found.values()]

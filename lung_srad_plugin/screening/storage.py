@@ -83,11 +83,29 @@ def locate(text: str) -> Location:
         from pyarrow.fs import LocalFileSystem
 
         path = text if address is None else "/" + address["path"] + (address["query"] or "")
-        return Location(LocalFileSystem(), os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+        path = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111
+        if not is_utf8(path):
+            raise LungSRADError(f"{path}: the name is no UTF-8, which Arrow needs; rename the folder or file")
+        return Location(LocalFileSystem(), path)
     scheme, host, query = address["scheme"].lower(), address["host"], address["query"] or ""
     filesystem, root = _open_store(scheme, host, query)
     parts = [part for part in (root, address["path"].strip("/")) if part]
     return Location(filesystem, "/".join(parts), f"{scheme}://")
+
+
+def is_utf8(path: str) -> bool:
+    """Return whether a path of this machine is text, as it is wherever names are UTF-8.
+
+    Example
+    -------
+    >>> is_utf8("café.wav"), is_utf8(os.fsdecode(b"caf\\xe9.wav"))
+    (True, False)
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @cache

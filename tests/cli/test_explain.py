@@ -148,6 +148,19 @@ def test_windows_of_recordings_have_no_label(run, data, model_folder, tmp_path):
 # ---- classify --explain ----
 
 
+def test_recordings_that_cannot_be_read_are_listed_and_the_others_explained(run, model_folder, tmp_path):
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    (folder / "b.wav").write_text("no sound")
+    soundfile.write(folder / "c.wav", np.full(8000, np.nan), 4000, "FLOAT")  # of which the header can be read
+    code, _, err = run("explain", model_folder, folder, "--output", tmp_path / "none", "--method", "mixing")
+    assert code == 2 and "b.wav" in err and "c.wav" in err and "no recording could be read" in err
+    soundfile.write(folder / "d.wav", np.random.default_rng(0).normal(0, 0.1, 8000), 4000)
+    code, _, err = run("explain", model_folder, folder, "--output", tmp_path / "one", "--method", "mixing")
+    assert code == 1 and "b.wav" in err and "c.wav" in err and "d.wav" not in err
+    assert [row["recording"] for row in rows_of(tmp_path / "one")] == ["d.wav"]
+
+
 def test_a_map_is_put_into_the_picture_of_a_recording(run, data, model_folder, tmp_path):
     code, _, _ = run("classify", data / "test000.wav", "-m", model_folder, "--plot", tmp_path / "plain")
     assert code == 0

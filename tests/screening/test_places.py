@@ -1,6 +1,8 @@
 """Where recordings and results lie, what is in an output, and what is refused before Ray is started."""
 
 import json
+import os
+import socket
 import sys
 
 import pytest
@@ -12,6 +14,8 @@ pa = pytest.importorskip("pyarrow", reason="needs the extra screen")
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the extra screen")
 fsspec = pytest.importorskip("fsspec", reason="needs the extra screen")
 
+from lung_srad_plugin.screening import command  # noqa: E402
+from lung_srad_plugin.screening.engine import EngineOptions, ray_session  # noqa: E402
 from lung_srad_plugin.screening.journal import Journal  # noqa: E402
 from lung_srad_plugin.screening.model_copy import copy_model  # noqa: E402
 from lung_srad_plugin.screening.output import PartWriter, ScreenOutput  # noqa: E402
@@ -86,6 +90,48 @@ def test_recordings_of_a_folder_are_found_by_their_endings(tmp_path, store):
         f"memory://archive/{name}" for name in ("a.FLAC", "b.wav", "sub/c.mp3")
     ]
     assert group.left({f"{group.scheme}{path}" for path in group.paths[1:]}) == group.paths[:1]
+
+
+def test_links_to_folders_are_not_followed(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.wav").touch()
+    (tmp_path / "sub" / "up").symlink_to(tmp_path)
+    (group,) = search_folder(find_source(str(tmp_path)))
+    assert group.paths == [str(tmp_path / "sub" / "a.wav")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_a_name_that_is_no_text_is_bad_and_the_others_are_done(tmp_path, monkeypatch):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for name in ("a.wav", os.fsdecode(b"\xe9.wav")):
+        (sounds / name).touch()
+    groups = search_folder(find_source(str(sounds)))
+    assert groups[0].paths == [str(sounds / "a.wav")]
+    tables = Tables.of_model(LABELS)
+    job = command._Job(copy_model(None), SETTINGS, tables, command.ScreenOptions(), 1)
+    others = tables.join([bad_answer(str(sounds / "a.wav"), "silence")])
+    monkeypatch.setattr(command._Job, "_answers", lambda self, group, done: iter([others] if group.left(done) else []))
+    output = ScreenOutput(locate(str(tmp_path / "out")))
+    result = job.run(groups, output, set(), lambda done, total: None)
+    assert (result.found, result.done_before, result.counts["bad"]) == (2, 0, 2)
+    done = output.begin()
+    assert done == {str(sounds / "a.wav"), f"{sounds}/\\xe9.wav"}
+    result = job.run(groups, output, done, lambda done, total: None)
+    assert (result.done_before, result.counts["bad"]) == (2, 0)
+    with pytest.raises(LungSRADError, match="no UTF-8"):
+        locate(os.fsdecode(b"/caf\xe9"))
+
+
+def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch):
+    ray = pytest.importorskip("ray", reason="needs the extra screen")
+    monkeypatch.setattr(ray, "init", None)  # it would try for minutes
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}", "127.0.0.1:99999"):
+        with pytest.raises(LungSRADError, match="no Ray cluster answers"), ray_session(EngineOptions(address)):
+            pass
 
 
 # ---- output ----

@@ -20,7 +20,7 @@ from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.screening import command
 from lung_srad_plugin.screening.command import ScreenOptions, screen
 from lung_srad_plugin.screening.engine import EngineOptions, require_ray
-from lung_srad_plugin.screening.worker import RecordingWorker
+from lung_srad_plugin.screening.worker import RecordingWorker, ScreenSettings
 
 ray = pytest.importorskip("ray", reason="needs the extra screen")
 pq = pytest.importorskip("pyarrow.parquet", reason="needs the extra screen")
@@ -183,4 +183,4 @@ def test_a_killed_driver_is_gone_on_with(cluster, tmp_path, capsys):
     again = run(folder, out)
     assert (again.done_before, again.counts["recordings"]) == (40, 0)
     with pytest.raises(LungSRADError, match=r"hop was 0\.5 and is now 1\.0.*another destination"):
-        run(folder, out, hop=1.0)
+        run(folder, out, settings=ScreenSettings(hop=1.0))
