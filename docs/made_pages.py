@@ -91,6 +91,8 @@ def data_cards() -> str:
     -------
     >>> "## KAUH lung sounds" in data_cards() and "CC BY 4.0" in data_cards()
     True
+    >>> "| source | <https://bhichallenge.med.auth.gr/ICBHI_2017_Challenge>;" in data_cards()
+    True
     """
     cards = []
     for record in DATA_SETS.values():
@@ -98,7 +100,7 @@ def data_cards() -> str:
         rows = {
             "content": record.content,
             "licence": record.licence,
-            "source": record.source,
+            "source": re.sub(r"https?://[^\s,;]+", r"<\g<0>>", record.source),
             "recorded at": record.sampling_rate,
             "official split": record.official_split,
             "labels": labels,
@@ -208,14 +210,14 @@ def measured_entries() -> str:
     """Return a table of what was measured with each experiment and grid; those with which nothing was come last."""
     entries = _zoo()["measured"]
     measured = {row["yaml"] for row in entries}
-    lines = ["| `hparams/` | setting | test set | Score, 4-class | commit |", "|---|---|---|---|---|"]
+    lines = ["| experiment | setting | test set | Score, 4-class | commit |", "|---|---|---|---|---|"]
     for path in sorted((ROOT / "hparams").glob("*.yaml"), key=lambda path: (path.stem not in measured, path.stem)):
         rows = [
             f"| {row['setting']} | {row['test']} | {row['figure']} | {row.get('commit', 'not recorded')} |"
             for row in entries
             if row["yaml"] == path.stem
         ]
-        lines += [f"| `{path.name}` {row}" for row in rows or ["| | | not measured | |"]]
+        lines += [f"| `{path.stem}` {row}" for row in rows or ["| | | not measured | |"]]
     return "\n".join(lines)
 
 
@@ -224,11 +226,11 @@ def published_entries() -> str:
 
     Example
     -------
-    >>> "| `ast.yaml` | 77.14 / 41.97 / 59.55 | 66.77 |" in published_entries()
+    >>> "| `ast` | 77.14 / 41.97 / 59.55 | 66.77 |" in published_entries()
     True
     """
-    lines = ["| `hparams/` | Sp / Se / Score, 4-class | Score, 2-class |", "|---|---|---|"]
-    lines += [f"| `{row['yaml']}.yaml` | {row['figure']} | {row.get('two_class', '')} |" for row in _zoo()["published"]]
+    lines = ["| experiment | Sp / Se / Score, 4-class | Score, 2-class |", "|---|---|---|"]
+    lines += [f"| `{row['yaml']}` | {row['figure']} | {row.get('two_class', '')} |" for row in _zoo()["published"]]
     return "\n".join(lines)
 
 

@@ -305,7 +305,7 @@ def cells_of(table):
 
 def test_every_experiment_has_a_row_of_what_was_measured(made_pages):
     rows = cells_of(made_pages["measured_entries"]())
-    assert {row[0] for row in rows} == {f"`{path.name}`" for path in (ROOT / "hparams").glob("*.yaml")}
+    assert {row[0] for row in rows} == {f"`{path.stem}`" for path in (ROOT / "hparams").glob("*.yaml")}
     shown = [row[3] for row in rows if row[3] != "not measured"]
     assert sorted(shown) == sorted(entry["figure"] for entry in zoo()["measured"])
 

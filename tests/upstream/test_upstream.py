@@ -84,8 +84,30 @@ def test_the_settings_are_those_of_the_experiment_of_this_repository(tmp_path):
 def test_the_row_runs_on_samples(capfd):
     assert LAY_OUT["main"]([]) == 0
     printed = capfd.readouterr().out
-    assert "exit code 0, files missing: none" in printed
+    assert "exit code 0, files missing: none" in printed and "performance as the row asks: yes" in printed
     assert "epoch: 2" in printed and "test score" in printed
+
+
+@pytest.mark.parametrize(("loss", "expected"), [("5.99e+00", True), ("6.01", False), (None, False)])
+def test_the_value_of_the_performance_check_is_that_of_its_epoch(tmp_path, loss, expected):
+    checks = "file_exists=[a] performance_check=[log.txt, train loss, <6, epoch: 2]"
+    lines = [
+        "epoch: 1, lr: 1e-3 - train loss: 1.00",
+        f"epoch: 2, lr: 1e-3 - train loss: {loss}",
+        "epoch: 20 - train loss: 9",
+    ]
+    (tmp_path / "log.txt").write_text("\n".join(lines if loss else lines[:1]) + "\n")
+    assert LAY_OUT["reaches"](checks, tmp_path) is expected
+
+
+def test_the_files_are_in_the_style_of_speechbrain():
+    for path in (*RECIPE.glob("*.py"), *RECIPE.glob("hparams/*.yaml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert max(map(len, lines)) <= 80, path.name
+        assert "Authors" in "\n".join(lines), path.name
+    readme = (RECIPE / "README.md").read_text(encoding="utf-8")
+    for words in ("extra_requirements.txt", "## Results", "--test_only", "## Citing", "## About SpeechBrain"):
+        assert words in readme
 
 
 def test_a_folder_that_is_no_checkout_is_refused(tmp_path, capsys):
