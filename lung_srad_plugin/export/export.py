@@ -321,17 +321,21 @@ def check_destination(destination: Path) -> None:
 
 @contextmanager
 def publish_folder(destination: Path) -> Iterator[Path]:
-    """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure.
+    """Give a folder as ``replace_folder`` does; its files are recorded, so that it may be replaced as a whole."""
+    with replace_folder(destination) as folder:
+        yield folder
+        record_folder(folder)
 
-    Its files are recorded, so that it may be replaced as a whole.
-    """
+
+@contextmanager
+def replace_folder(destination: Path) -> Iterator[Path]:
+    """Give a folder beside the destination to write to; move it there at the end, or remove it after a failure."""
     destination = destination.resolve()
     folder = destination.with_name(f".{destination.name}.{os.getpid()}.part")
     old = destination.with_name(f".{destination.name}.{os.getpid()}.old")
     try:
         folder.mkdir(parents=True)
         yield folder
-        record_folder(folder)
         if destination.exists():
             destination.rename(old)
         try:

@@ -1,6 +1,7 @@
 """A folder for Hugging Face Spaces that holds all that ``lung-srad serve`` needs: package, model, requirements."""
 
 import os
+import re
 import shutil
 import sys
 from importlib.metadata import PackageNotFoundError, requires
@@ -11,16 +12,17 @@ from huggingface_hub import SpaceCard, SpaceCardData
 
 import lung_srad_plugin
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.export.export import replace_folder
 from lung_srad_plugin.export.model_folder import read_config
 from lung_srad_plugin.inference.loading import locate, obtain_model
 from lung_srad_plugin.inference.starter_model import FOLDER as STARTER_FOLDER
 from lung_srad_plugin.inference.starter_model import STARTER
 from lung_srad_plugin.serving.description import PURPOSE
-from lung_srad_plugin.utils.files import explain_write_errors
 
 MODEL = "model"  # the folder of a model that does not come with the package
 # Wheels for a CPU: those of PyPI bring gigabytes of CUDA libraries. Their version, 2.11.0+cpu, comes before 2.11.0.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+_EXTRA = re.compile(r'(\s+and)?\s*extra == "serve"')
 PORT = 7860  # where Spaces expects the page
 
 APP = '''"""The page of Lung-SRAD: `lung-srad serve` on the address and port that Spaces expects."""
@@ -59,7 +61,7 @@ def export_space(destination: str | os.PathLike, model: str | None = None) -> Pa
     Arguments
     ---------
     destination : str or Path
-        A folder that is absent or empty.
+        A folder that is absent or empty; it is complete, or as it was.
     model : str, optional
         A model folder or hub id, whose files are copied; by default the model that comes with the package.
 
@@ -73,10 +75,10 @@ def export_space(destination: str | os.PathLike, model: str | None = None) -> Pa
     LungSRADError
         Where the folder holds something, there is no such model, or the requirements are not known.
     """
-    folder = Path(destination)
-    check_empty(folder)
+    destination = Path(destination)
+    check_empty(destination)
     lines = requirement_lines()
-    with obtain_model(model) as source, explain_write_errors(folder):
+    with obtain_model(model) as source, replace_folder(destination) as folder:
         config = read_config(source)
         own = model not in (None, STARTER)
         package = Path(lung_srad_plugin.__file__).parent
@@ -89,7 +91,7 @@ def export_space(destination: str | os.PathLike, model: str | None = None) -> Pa
         hub_ids = [model.removeprefix("hf://")] if model is not None and _is_hub_id(model) else None
         card = SpaceCard(f"---\n{_card_data(hub_ids).to_yaml()}\n---\n{_text(config.model, own)}")
         (folder / "README.md").write_text(str(card), encoding="utf-8")
-    return folder
+    return destination
 
 
 def check_empty(folder: Path) -> None:
@@ -117,7 +119,8 @@ def requirement_lines() -> list[str]:
         found = requires("lung-srad") or []
     except PackageNotFoundError:
         found = []
-    needed = [line.partition(";")[0].strip() for line in found if ";" not in line or 'extra == "serve"' in line]
+    # Without the mark of the extra, but with any other: of a Python version, say.
+    needed = [_EXTRA.sub("", line).rstrip("; ") for line in found if "extra ==" not in line or _EXTRA.search(line)]
     if not any(line.startswith("gradio") for line in needed):
         raise LungSRADError(
             'the installed lung-srad does not name what the page needs; install it again with: pip install ".[serve]"'

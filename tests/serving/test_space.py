@@ -120,6 +120,27 @@ def test_what_is_there_is_not_overwritten(tmp_path, model_folder, occupied):
         assert (export_space(tmp_path / "space", str(model_folder)) / "app.py").is_file()
 
 
+def test_a_failure_in_the_middle_leaves_what_was_there(tmp_path, model_folder, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(space.SpaceCard, "__init__", fail)
+    for name in ("absent", "empty"):
+        with pytest.raises(LungSRADError, match=f"{name}: cannot be written .No space left on device"):
+            export_space(tmp_path / name, str(model_folder))
+    assert [path.name for path in tmp_path.iterdir() if path != model_folder] == ["empty"]
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_requirements_keep_their_marks(monkeypatch):
+    lines = ['a<2; python_version < "3.12"', 'b; extra == "test"', 'gradio>=6; extra == "serve"', "c",
+             'd; sys_platform != "win32" and extra == "serve"']  # fmt: skip
+    monkeypatch.setattr(space, "requires", lambda _: lines)
+    expected = ['a<2; python_version < "3.12"', "gradio>=6", "c", 'd; sys_platform != "win32"']
+    assert requirement_lines()[1:] == expected
+
+
 def test_an_installation_that_does_not_name_the_extra_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(space, "requires", lambda _: ["torch==2.11.*"])
     with pytest.raises(LungSRADError, match=r"\[serve\]"):
