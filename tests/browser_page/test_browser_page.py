@@ -171,6 +171,18 @@ def test_a_bad_file_is_refused_by_name_on_a_phone_in_the_dark(page, sounds, tmp_
             assert name
 
 
+def test_a_file_that_is_dropped_beside_the_box_is_taken_too(page, tmp_path):
+    drop = """const files = new DataTransfer();
+    files.items.add(new File(["no sound"], "dropped.wav"));
+    const given = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer: files });
+    return document.querySelector("h1").dispatchEvent(given);"""
+    with serve(page) as (address, _), browser(tmp_path) as driver:
+        driver.get(address)
+        wait(driver, lambda: find(driver, "html[data-ready]"))
+        assert not driver.execute_script(drop)  # else the browser opens the file instead of the page
+        wait(driver, lambda: "dropped.wav" in "".join(one.text for one in done(driver)))
+
+
 def test_findings_jump_to_their_sound(page, sounds, classifier, tmp_path):
     path = sounds / "same rate.wav"
     events = classifier.classify_file(path).events

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -265,6 +266,13 @@ def test_the_page_fits(browse, segments, width, height, dark):
             "[...document.querySelectorAll('button')].map((one) => one.getBoundingClientRect().bottom)"
         )
         assert max(bottoms) <= height  # every key is in sight
+        edges = reviewer.ask(
+            "[...document.querySelectorAll('#seconds span')].map((one) => one.getBoundingClientRect())"
+            ".map(({left, right}) => [left, right])"
+        )
+        assert len(edges) > 1 and all(one[1] < other[0] for one, other in pairwise(edges))
+        rules = reviewer.ask("[...document.styleSheets].flatMap((one) => [...one.cssRules]).map((one) => one.cssText)")
+        assert any("progress::-webkit-progress-value" in rule for rule in rules)  # the browser has understood it
         background = reviewer.ask("getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(255, 255, 255)") == (not dark)
         assert "demo" not in reviewer.ask("document.body.innerText")

@@ -96,6 +96,9 @@ function show(article, file, result, mono) {
 function flagList(result) {
   const flags = result.flaws.map(({ message }) => message);
   if (result.summary.unlike_training) flags.unshift("unlike the training sounds: the classes mean nothing");
+  else if (result.segments.some((segment) => segment.unlike_training)) {
+    flags.unshift("in parts unlike the training sounds: the classes mean nothing there; the table says where");
+  }
   if (result.summary.uncertain) flags.push("the class of the whole recording is uncertain");
   if (result.trained_on_synthetic) flags.unshift("trained on SYNTHETIC sounds: the result says nothing about a patient");
   const list = element("ul", null, "flags");
@@ -162,14 +165,17 @@ input.addEventListener("change", () => {
   takeAll([...input.files]);
   input.value = "";
 });
+// Wherever on the page: beside the box, the browser would leave the page, and its results, for the file.
 for (const name of ["dragenter", "dragover"]) {
-  drop.addEventListener(name, (event) => {
+  document.addEventListener(name, (event) => {
     event.preventDefault();
     drop.classList.add("over");
   });
 }
-drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-drop.addEventListener("drop", (event) => {
+document.addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
   takeAll([...event.dataTransfer.files]);

@@ -20,7 +20,7 @@ function row(cells, name = "td", texts = 1) {
 
 export function segmentTable(result) {
   const details = element("details");
-  details.append(element("summary", `Timeline as a table (${result.segments.length} stretches)`));
+  details.append(element("summary", `Timeline as a table (${result.segments.length} ${result.segments.length === 1 ? "stretch" : "stretches"})`));
   const labels = Object.keys(result.segments[0].probabilities);
   const table = element("table");
   const [head, body] = [element("thead"), element("tbody")];
