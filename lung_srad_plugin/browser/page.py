@@ -8,7 +8,7 @@ from lung_srad_plugin.browser.runtime import read_runtime
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.export.export import check_destination, publish_folder
 from lung_srad_plugin.export.model_folder import CARD, LICENSE, ONNX, read_config
-from lung_srad_plugin.export.onnx import WHOLE, check_packages, export_onnx
+from lung_srad_plugin.export.onnx import WHOLE, check_exporter, export_onnx
 from lung_srad_plugin.inference.loading import obtain_model
 
 STATIC = Path(__file__).parent / "static"
@@ -57,7 +57,7 @@ def export_web(
     """
     destination = Path(destination)
     check_destination(destination)
-    check_packages()
+    check_exporter()
     runtime = read_runtime(onnxruntime_web)
     with obtain_model(model) as folder:
         config = read_config(folder)

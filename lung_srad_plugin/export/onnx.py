@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from packaging.version import Version
 
 from lung_srad_plugin.audio.cycles import shape_cycle
 from lung_srad_plugin.audio.sound_statistics import frame_step, sound_statistics, statistics_bands
@@ -21,7 +22,6 @@ from lung_srad_plugin.metrics.novelty import NoveltyDetector
 
 TOLERANCE = 1e-4  # of log-probabilities, between torch and onnxruntime
 OPSET = 20
-
 
 WAVEFORMS, WHOLE, LOG_PROBS, UNLIKE = "waveforms", "whole_recordings", "log_probs", "unlike_training_score"
 
@@ -89,9 +89,10 @@ def export_onnx(folder, trust_code=False, destination=None):
     Raises
     ------
     LungSRADError
-        Where the packages of the extra ``[onnx]`` are not installed, or the answers differ by more than ``TOLERANCE``.
+        Where the packages of the extra ``[onnx]`` are not installed, torch is older than 2.10, or the answers differ by
+        more than ``TOLERANCE``.
     """
-    check_packages()
+    check_exporter()
     path = Path(destination or Path(folder) / ONNX)
     model = read_model(folder, trust_code=trust_code)
     metadata = onnx_metadata(model.config, model.modules["compute_features"], model.novelty is not None)
@@ -100,8 +101,24 @@ def export_onnx(folder, trust_code=False, destination=None):
     return path
 
 
-def check_packages() -> None:
-    """Raise a ``LungSRADError`` where a package of the extra ``[onnx]`` is not installed."""
+def can_export(torch_version: str) -> bool:
+    """Say whether a release of torch writes the ONNX file; those before 2.10 fix the number of clips or their length.
+
+    Arguments
+    ---------
+    torch_version : str
+        Such as ``2.10.0`` or ``2.10.0+cpu``.
+
+    Example
+    -------
+    >>> can_export("2.9.1"), can_export("2.10.0")
+    (False, True)
+    """
+    return Version(torch_version) >= Version("2.10")
+
+
+def check_exporter() -> None:
+    """Raise a ``LungSRADError`` where a package of the extra ``[onnx]`` is not installed, or torch is too old."""
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401 - torch.onnx needs it, and says so late
@@ -109,6 +126,11 @@ def check_packages() -> None:
         raise LungSRADError(
             f'a model.onnx needs {error.name}, which is not installed; pip install "lung-srad[onnx]"'
         ) from None
+    if not can_export(torch.__version__):
+        raise LungSRADError(
+            f"torch {torch.__version__} cannot write this model.onnx, torch from 2.10 on can; install it in an "
+            'environment of its own, with: pip install "lung-srad[onnx]"'
+        )
 
 
 def _verify(path, modules):

@@ -2,6 +2,7 @@
 
 import pytest
 from filelock import FileLock
+from onnx_exporter import need_onnx
 
 from lung_srad_plugin import LungSRADError
 from lung_srad_plugin.browser.page import export_web
@@ -20,8 +21,7 @@ def runtime():
 @pytest.fixture(scope="session")
 def page(runtime, tmp_path_factory):
     """The folder of the page; not to be changed. Processes that test side by side share it."""
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    need_onnx()
     shared = tmp_path_factory.getbasetemp().parent / f"lung-srad-page-{tmp_path_factory.getbasetemp().parent.name}"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():

@@ -5,6 +5,7 @@ import inspect
 import pytest
 import torch
 from conv_encoder import ConvEncoder
+from onnx_exporter import need_onnx
 
 from lung_srad_plugin import (
     ASTEncoder,
@@ -195,8 +196,7 @@ def test_export_of_dass_names_another_scan_and_returns_to_the_first(feats, backe
 
 
 def test_another_encoder_is_exported_by_the_same_call(tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    onnxruntime = need_onnx()
     torch.manual_seed(0)
     encoder = smooth_blocks(ConvEncoder(), stage=0, blocks=[0], kernel_size=3, sigma=1.0, target="block").eval()
     features, normalize, head = CycleFeatures(duration=1.0, frames=64), AudioSetNormalization(), LogClassifier(8, 4)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx_exporter import need_onnx
 
 from lung_srad_plugin import CycleFeatures, KaldiFbank, LungSRADError
 from lung_srad_plugin.audio.reading import load_recording
@@ -20,8 +21,7 @@ from lung_srad_plugin.scan.reference import cross_scan_reference
 @pytest.fixture(scope="module")
 def session(run_folder, tmp_path_factory):
     """The ONNX file of the tiny model in onnxruntime, as ``export --onnx`` writes it."""
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    onnxruntime = need_onnx()
     folder = export_run(run_folder, tmp_path_factory.mktemp("onnx") / "model", onnx=True)
     assert {path.name for path in folder.iterdir()} >= {"model.onnx", "config.json"}
     return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -112,3 +112,11 @@ def test_a_missing_package_is_named_with_the_cure(run_folder, tmp_path, monkeypa
     with pytest.raises(LungSRADError, match=rf'{package}, which is not installed; pip install "lung-srad\[onnx\]"'):
         export_run(run_folder, tmp_path / "model", onnx=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_torch_that_cannot_export_is_told_first(run_folder, tmp_path, monkeypatch):
+    need_onnx()
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
+    with pytest.raises(LungSRADError, match=r"torch 2\.9\.1\+cpu cannot write this model\.onnx, torch from 2\.10"):
+        export_run(run_folder, tmp_path / "model", onnx=True)
+    assert not (tmp_path / "model" / "model.onnx").exists()

@@ -75,7 +75,7 @@ step()
 assert distributed.count_processes() == 2
 share_statistics(torch.distributed.get_rank(), Path(__file__).parent)
 share_an_error(torch.distributed.get_rank())
-assert gloo_threads()
+assert gloo_threads() or torch.__version__ < "2.11"  # older ones give them no name
 distributed.leave_process_group()
 deadline = time.monotonic() + 5  # the system may show a thread for a moment after its end
 while gloo_threads():

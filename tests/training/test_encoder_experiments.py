@@ -10,6 +10,7 @@ import soundfile
 import torch
 from beats_file import write_beats_weights
 from conftest import shared_path
+from onnx_exporter import need_onnx
 from real_cycles import write_real_cycles
 from speechbrain.inference.classifiers import EncoderClassifier
 from toy import HPARAMS
@@ -136,8 +137,7 @@ def test_a_recording_is_classified_and_the_model_evaluated(run, data, tmp_path):
 def test_it_is_written_as_onnx(run, tmp_path):
     if run[0] not in ("cnn", "ast", "beats"):
         pytest.skip("another experiment has this encoder, or DASS's own tests export it")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
+    need_onnx()
     # Which compares it with torch in onnxruntime.
     assert (export_run(run[1], tmp_path / "model", onnx=True) / "model.onnx").stat().st_size > 10_000
 

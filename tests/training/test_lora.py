@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from onnx_exporter import need_onnx
 from speechbrain.inference.classifiers import EncoderClassifier
 from toy import RECIPE, toy_arguments, write_toy_data
 
@@ -103,7 +104,7 @@ def test_what_cannot_be_is_refused(data, tmp_path, capsys):
 
 
 def test_onnx_is_written_of_the_merged_model(run, tmp_path):
-    pytest.importorskip("onnxruntime")
+    need_onnx()
     folder, _ = run
     export_run(folder, tmp_path / "model", onnx=True)
     assert (tmp_path / "model" / "model.onnx").is_file()
