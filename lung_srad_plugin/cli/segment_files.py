@@ -13,17 +13,19 @@ from lung_srad_plugin.cli.exit_codes import FAILED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
 from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
 from lung_srad_plugin.errors import LungSRADError
-from lung_srad_plugin.review.candidates import Candidate, merge_segments
+from lung_srad_plugin.review.candidates import Candidate, merge_events, merge_segments
 from lung_srad_plugin.review.cutting import cut_candidates, refuse_finished_folder
 from lung_srad_plugin.review.segments_table import TABLE
 from lung_srad_plugin.review.selection import SegmentSelection, select_candidates
-from lung_srad_plugin.review.stored_results import find_audio, is_result_file, read_results
+from lung_srad_plugin.review.stored_results import StoredEvent, find_audio, is_result_file, read_results
+from lung_srad_plugin.utils.files import explain_write_errors
 from lung_srad_plugin.utils.progress import progress_bars, track
 from lung_srad_plugin.utils.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
     from lung_srad_plugin.inference.result import Segment
+    from lung_srad_plugin.inference.timeline_events import Event
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class SegmentOptions:
         Whether to classify the cycles of the annotation beside each recording.
     data_root : Path or None
         Of a manifest, or of the recordings of results.
+    events : tuple of str
+        Findings: only stretches in which the timeline reaches the threshold of one of them; empty for all stretches.
     batch_size : int
     device : str or None
     """
@@ -51,6 +55,7 @@ class SegmentOptions:
     format: str = "wav"
     annotations: bool = False
     data_root: Path | None = None
+    events: tuple[str, ...] = ()
     batch_size: int = 2
     device: str | None = None
 
@@ -92,24 +97,27 @@ def cut_segments(
     """
     refuse_finished_folder(destination)
     results = _result_files(source)
+    of_manifest = not results and source.lower().endswith(".csv")
+    if options.events and (options.annotations or of_manifest):
+        raise LungSRADError("--event: of the timelines of whole recordings, and these are cycles; take --label")
     failed = 0
     if results:
         if model is not None or options.annotations:
             raise LungSRADError(f"{printable(source)}: results that were written earlier take no model or annotations")
         candidates = _of_results(results, options)
-    elif source.lower().endswith(".csv"):
-        if options.annotations:
-            raise LungSRADError("--annotations: the cycles of a manifest are in it; leave it out")
-        cycles = _cycles_of_manifest(Path(source), options.data_root)
-        candidates, failed = _classify(cycles, model, options, trust_code)
     else:
-        if options.data_root is not None:
-            raise LungSRADError("--data-root: of a manifest or of results, and these are recordings; leave it out")
-        recordings = dict.fromkeys(path.absolute() for path in find_recordings([source]))
-        candidates, failed = _classify(recordings, model, options, trust_code)
+        recordings = _recordings_of(source, of_manifest, options)
+        if selection.wrong and not of_manifest:
+            raise LungSRADError("--wrong compares with labels, and only a manifest has them")
+        classifier = _load_model(model, options, trust_code)
+        _check_classes(classifier, selection, options)
+        with explain_write_errors(destination):
+            destination.mkdir(parents=True, exist_ok=True)
+        candidates, failed = _classify(classifier, recordings, options)
     long = [one for one in candidates if one.segment.end - one.segment.start >= MIN_SECONDS - 1e-6]
     if not long:
-        raise LungSRADError(f"{printable(source)}: has no segment of {MIN_SECONDS} s or more")
+        what = f"in which {' or '.join(options.events)} reaches its threshold" if options.events else "to cut out"
+        raise LungSRADError(f"{printable(source)}: has no segment of {MIN_SECONDS} s or more {what}")
     selected = select_candidates(long, selection)
     names = _names(one.recording for one in long)
     with progress_bars() as progress:
@@ -169,11 +177,21 @@ def _of_results(files: Sequence[Path], options: SegmentOptions) -> list[Candidat
     return [
         Candidate(recording, segment, result.model)
         for result, recording in zip(results, audio, strict=True)
-        for segment in _merged([one.segment() for one in result.segments], result.kind, options)
+        for segment in _merged([one.segment() for one in result.segments], result.kind, result.events, options)
     ]
 
 
-def _merged(segments: Sequence[Segment], kind: str, options: SegmentOptions) -> Sequence[Segment]:
+def _merged(
+    segments: Sequence[Segment], kind: str, events: Sequence[Event | StoredEvent] | None, options: SegmentOptions
+) -> Sequence[Segment]:
+    if options.events:
+        if kind != "timeline" or events is None:
+            raise LungSRADError(
+                "--event: the results do not say where a threshold is reached; take timelines as JSON (classify "
+                "--format json) of a model with thresholds, such as starter, or the recordings themselves"
+            )
+        spans = [(event.start, event.end) for event in events if event.finding in options.events]
+        return merge_events(segments, spans, options.longest)
     if kind != "timeline" or options.longest is None:
         return segments
     return merge_segments(segments, options.longest)
@@ -190,10 +208,17 @@ def _cycles_of_manifest(manifest: Path, data_root: Path | None) -> dict[Path, Cy
     return found
 
 
-def _classify(
-    recordings: Mapping[Path, Cycles | None], model: str | None, options: SegmentOptions, trust_code: bool
-) -> tuple[list[Candidate], int]:
-    """Return the candidates of recordings, and how many of these failed."""
+def _recordings_of(source: str, is_manifest: bool, options: SegmentOptions) -> Mapping[Path, Cycles | None]:
+    if is_manifest:
+        if options.annotations:
+            raise LungSRADError("--annotations: the cycles of a manifest are in it; leave it out")
+        return _cycles_of_manifest(Path(source), options.data_root)
+    if options.data_root is not None:
+        raise LungSRADError("--data-root: of a manifest or of results, and these are recordings; leave it out")
+    return dict.fromkeys(path.absolute() for path in find_recordings([source]))
+
+
+def _load_model(model: str | None, options: SegmentOptions, trust_code: bool) -> LungSoundClassifier:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
     from lung_srad_plugin.inference.starter_model import describe_starter
 
@@ -207,6 +232,25 @@ def _classify(
         )
     if classifier.trained_on_synthetic:
         print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
+    return classifier
+
+
+def _check_classes(classifier: LungSoundClassifier, selection: SegmentSelection, options: SegmentOptions) -> None:
+    """Refuse classes and events that the model does not know, before hours of recordings are classified."""
+    if unknown := [label for label in selection.labels if label not in classifier.labels]:
+        raise LungSRADError(f"--label {', '.join(unknown)}: the model's classes are {', '.join(classifier.labels)}")
+    thresholds = classifier.select_rule().thresholds
+    if missing := [event for event in options.events if event not in thresholds]:
+        raise LungSRADError(
+            f"--event {', '.join(missing)}: {classifier.model_id} has no threshold for it; lung-srad check-timeline "
+            "--choose finds one"
+        )
+
+
+def _classify(
+    classifier: LungSoundClassifier, recordings: Mapping[Path, Cycles | None], options: SegmentOptions
+) -> tuple[list[Candidate], int]:
+    """Return the candidates of recordings, and how many of these failed."""
     candidates: list[Candidate] = []
     failed = 0
     for recording, cycles in track(list(recordings.items()), "classifying recordings"):
@@ -217,7 +261,7 @@ def _classify(
             print(f"error: {printable_lines(error)}", file=sys.stderr, flush=True)
     if failed:
         print(f"{failed} of {len(recordings)} recordings failed; the reasons are above", file=sys.stderr)
-    if not candidates:
+    if failed == len(recordings):
         raise LungSRADError("no recording could be classified; the reasons are above")
     return candidates, failed
 
@@ -232,7 +276,8 @@ def _candidates_of(
         times = recording.with_suffix(".txt")
     result = classifier.classify_file(recording, times, batch_size=options.batch_size)
     found = []
-    for segment in _merged(result.segments, result.kind, options):
+    events = result.events if result.windows is not None and result.windows.thresholds else None
+    for segment in _merged(result.segments, result.kind, events, options):
         row = {} if cycles is None else cycles[segment.start, segment.end]
         found.append(Candidate(recording, segment, result.model, row.get("patient", ""), row.get("label", "")))
     return found

@@ -10,6 +10,7 @@ from lung_srad_plugin.cli.options import TrustCode, choice
 # As review.selection.ORDERS and audio.clips.FORMATS, whose imports take a while; a test compares them.
 ORDERS = ("least_confident", "most_confident", "most_uncertain", "most_unlike", "random", "time")
 FORMATS = ("wav", "flac")
+EVENTS = ("crackle", "wheeze", "abnormal")
 
 
 def segments(
@@ -31,6 +32,10 @@ def segments(
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option(help="Only segments of this predicted class. May be repeated.")
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        choice(EVENTS, "Only stretches in which classify calls this, by the model's thresholds. May be repeated."),
     ] = None,
     uncertain: Annotated[bool, typer.Option("--uncertain", help="Only segments that are marked as uncertain.")] = False,
     unlike_training: Annotated[
@@ -87,5 +92,14 @@ def segments(
         per_recording=per_recording,
         seed=seed,
     )
-    options = SegmentOptions(context, longest if merge else None, format, annotations, data_root, batch_size, device)
+    options = SegmentOptions(
+        context=context,
+        longest=longest if merge else None,
+        format=format,
+        annotations=annotations,
+        data_root=data_root,
+        events=tuple(event or ()),
+        batch_size=batch_size,
+        device=device,
+    )
     raise typer.Exit(cut_segments(source, destination.expanduser(), model, selection, options, trust_code))

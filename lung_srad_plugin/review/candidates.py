@@ -1,6 +1,6 @@
 """Candidates for a person's review: what a model said of each stretch, neighbours of one class merged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -59,14 +59,51 @@ def merge_segments(segments: Sequence[Segment], longest: float = LONGEST) -> lis
     >>> [(one.start, one.end, one.label, round(one.probabilities["crackle"], 2)) for one in merge_segments(timeline)]
     [(0.0, 2.0, 'normal', 0.2), (2.0, 6.0, 'crackle', 0.7), (6.0, 8.0, 'normal', 0.1)]
     """
-    starts = [segment.start for segment in segments]
-    ends = [segment.end for segment in segments]
     merged = []
     for label in sorted({segment.label for segment in segments}):
-        runs = find_runs(starts, ends, [float(segment.label == label) for segment in segments], threshold=0.5)
-        for first, last in zip(runs.first, runs.last, strict=True):
-            merged += [_merge(part) for part in _divide(segments[first : last + 1], longest)]
+        merged += _merge_runs(segments, [segment.label == label for segment in segments], longest)
     return sorted(merged, key=lambda segment: segment.start)
+
+
+def merge_events(
+    segments: Sequence[Segment], events: Iterable[tuple[float, float]], longest: float | None = LONGEST
+) -> list[Segment]:
+    """Return the segments of a timeline that lie within events, neighbours merged as by ``merge_segments``.
+
+    Arguments
+    ---------
+    segments : list of Segment
+        By time.
+    events : list of (float, float)
+        Start and end of each in seconds, at edges of segments; those that overlap or touch become one.
+    longest : float or None
+        As for ``merge_segments``; None merges nothing.
+
+    Example
+    -------
+    >>> from lung_srad_plugin.inference.result import make_segment
+    >>> rows = [(0.8, 0.2), (0.6, 0.4), (0.4, 0.6), (0.9, 0.1)]
+    >>> timeline = [make_segment(2 * n, 2 * n + 2, ("normal", "crackle"), row) for n, row in enumerate(rows)]
+    >>> [(one.start, one.end, one.label, round(one.abnormal, 2)) for one in merge_events(timeline, [(2.0, 6.0)])]
+    [(2.0, 6.0, 'normal', 0.5)]
+    """
+    spans = list(events)
+    inside = [any(start <= one.start and one.end <= end for start, end in spans) for one in segments]
+    if longest is None:
+        return [one for one, wanted in zip(segments, inside, strict=True) if wanted]
+    return _merge_runs(segments, inside, longest)
+
+
+def _merge_runs(segments: Sequence[Segment], wanted: Sequence[bool], longest: float) -> list[Segment]:
+    """Merge those that are wanted and touch each other."""
+    starts = [segment.start for segment in segments]
+    ends = [segment.end for segment in segments]
+    runs = find_runs(starts, ends, [float(one) for one in wanted], threshold=0.5)
+    return [
+        _merge(part)
+        for first, last in zip(runs.first, runs.last, strict=True)
+        for part in _divide(segments[first : last + 1], longest)
+    ]
 
 
 def _divide(run: Sequence[Segment], longest: float) -> list[list[Segment]]:

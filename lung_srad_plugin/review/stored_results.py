@@ -50,16 +50,26 @@ class StoredSegment(BaseModel):
         return replace(made, **flags)
 
 
+class StoredEvent(BaseModel):
+    """An event as results store it: where a finding reaches its threshold."""
+
+    finding: str
+    start: float
+    end: float
+
+
 class StoredResult(BaseModel):
     """The result of a recording as it was stored.
 
     ``kind`` is ``"cycles"`` or ``"timeline"``; the CSV of a single recording does not say it, and counts as a timeline.
+    ``events`` is None where they were not stored: JSON has them, where the model has thresholds.
     """
 
     file: str
     model: str
     kind: str = "timeline"
     segments: list[StoredSegment]
+    events: list[StoredEvent] | None = None
 
 
 def is_result_file(path: Path) -> bool:

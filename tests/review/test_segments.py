@@ -6,15 +6,17 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
 
-from lung_srad_plugin import LungSRADError, write_manifest
+from lung_srad_plugin import LungSoundClassifier, LungSRADError, write_manifest
 from lung_srad_plugin.audio.clips import FORMATS, cut_clip
 from lung_srad_plugin.audio.source import audio_source
 from lung_srad_plugin.cli import segments as segments_cli
+from lung_srad_plugin.export.model_config import Finding
 from lung_srad_plugin.inference.result import make_segment
 from lung_srad_plugin.inference.rows import (
     arrow_schema,
@@ -25,7 +27,7 @@ from lung_srad_plugin.inference.rows import (
     row_columns,
     segment_rows,
 )
-from lung_srad_plugin.review.candidates import Candidate, merge_segments
+from lung_srad_plugin.review.candidates import Candidate, merge_events, merge_segments
 from lung_srad_plugin.review.segments_table import read_segments
 from lung_srad_plugin.review.selection import ORDERS, SegmentSelection, select_candidates
 from lung_srad_plugin.review.stored_results import read_results
@@ -176,6 +178,7 @@ def test_clips_of_floats_keep_them(tmp_path):
 
 def test_options_are_those_of_the_selection():
     assert segments_cli.ORDERS == ORDERS and segments_cli.FORMATS == FORMATS
+    assert set(segments_cli.EVENTS) == set(get_args(Finding))
 
 
 def test_segments_of_recordings(run, recordings, breath_folder, tmp_path):
@@ -231,6 +234,61 @@ def test_results_give_the_same_segments_as_the_recordings(run, recordings, breat
     assert run("segments", tmp_path / "json", tmp_path / "other", "--data-root", recordings)[0] == 0
     code, _, err = run("segments", tmp_path / "json", tmp_path / "more", "--data-root", tmp_path / "nowhere")
     assert code == 2
+
+
+def test_stretches_that_classify_calls_are_cut_whatever_their_class(run, breath_folder, tmp_path):
+    recordings, rate = tmp_path / "recordings", 8000
+    recordings.mkdir()
+    time = np.arange(16 * rate) / rate
+    noise = np.convolve(np.random.default_rng(0).normal(0, 0.05, len(time)), np.ones(16) / 16, "same")
+    tones = 0.05 * np.sin(2 * np.pi * np.array([[300], [600]]) * time).sum(axis=0) * ((time > 5) & (time < 9))
+    soundfile.write(recordings / "chest.wav", noise + tones, rate)
+    soundfile.write(recordings / "still.wav", noise, rate)
+    starter = LungSoundClassifier.from_hparams()
+    called = {
+        (path, event.start, event.end)
+        for path in map(str, sorted(recordings.rglob("*.wav")))
+        for event in starter.classify_file(path).events
+        if event.finding == "wheeze"
+    }
+    assert len(called) == 2
+    arguments = ["--event", "wheeze", "--longest", 60, "--order", "time"]
+    assert run("segments", recordings, tmp_path / "out", "starter", *arguments)[0] == 0
+    rows = read_segments(tmp_path / "out")
+    assert {(row.recording, row.start, row.end) for row in rows} == called
+    code, _, _ = run("classify", recordings, "-m", "starter", "--format", "json", "--output", tmp_path / "json")
+    assert code == 0 and run("segments", tmp_path / "json", tmp_path / "stored", *arguments)[0] == 0
+    assert read_segments(tmp_path / "stored") == rows
+
+    code, _, err = run("segments", recordings, tmp_path / "none", breath_folder, "--event", "wheeze")
+    assert code == 2 and "has no threshold for it; lung-srad check-timeline" in err
+    assert run("classify", recordings, "-m", "starter", "--format", "csv", "--output", tmp_path / "csv")[0] == 0
+    code, _, err = run("segments", tmp_path / "csv", tmp_path / "none", "--event", "wheeze")
+    assert code == 2 and "take timelines as JSON" in err
+    code, _, err = run("segments", recordings, tmp_path / "none", "starter", "--event", "wheeze", "--annotations")
+    assert code == 2 and "these are cycles" in err
+    code, _, err = run("segments", recordings, tmp_path / "none", "starter", "--label", "crackel")
+    assert code == 2 and "--label crackel: the model's classes are normal, crackle, wheeze, both" in err
+    code, _, err = run("segments", recordings, tmp_path / "none", tmp_path / "no_model", "--wrong")
+    assert code == 2 and "only a manifest has them" in err
+    assert not (tmp_path / "none").exists()
+    code, _, err = run("segments", recordings / "still.wav", tmp_path / "none", "starter", "--event", "wheeze")
+    assert code == 2 and "in which wheeze reaches its threshold" in err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_recordings_are_classified(run, recordings, tmp_path):
+    (tmp_path / "file").touch()
+    (recordings / "broken.wav").write_bytes(b"RIFF")
+    code, _, err = run("segments", recordings, tmp_path / "file" / "out", "starter")
+    assert code == 2 and "cannot be written" in err and "broken" not in err
+
+
+def test_events_that_meet_become_one_stretch():
+    timeline = [segment(start, start + 1, 0.5) for start in range(8)]
+    events = [(1.0, 3.0), (2.0, 4.0), (4.0, 5.0), (6.0, 7.0)]
+    assert [(one.start, one.end) for one in merge_events(timeline, events)] == [(1, 5), (6, 7)]
+    assert [(one.start, one.end) for one in merge_events(timeline, events, 2.0)] == [(1, 3), (3, 5), (6, 7)]
+    assert [one.start for one in merge_events(timeline, events, None)] == [1, 2, 3, 4, 6]
 
 
 def test_tables_of_many_recordings_are_read_in_every_form(breath_model, recordings, tmp_path):
