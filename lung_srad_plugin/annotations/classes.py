@@ -9,17 +9,21 @@ from lung_srad_plugin.datasets.problems import Problem, raise_problems
 from lung_srad_plugin.labels import CLASSES, label_of
 
 # Words in the singular. Rhonchi and stridor are continuous sounds like wheezes, as in SPRSound and HF_Lung.
-CRACKLES = ("crackle", "crepitation", "rale")
-WHEEZES = ("wheeze", "wheezing", "rhonchi", "rhonchus", "stridor")
-_QUALITIES = ("fine", "coarse", "and")
+CRACKLES = ("crackle", "crackling", "crepitation", "crep", "rale")
+WHEEZES = ("wheeze", "wheezing", "rhonchi", "rhonchus", "ronchi", "ronchus", "stridor")
+_QUALITIES = (
+    "fine", "medium", "coarse", "early", "mid", "late", "inspiratory", "expiratory", "monophonic", "polyphonic", "and",
+    "with",
+)  # fmt: skip
+_OF_NORMAL = ("breath", "breathing", "sound")
 CURE = "Correct the labels, or name a mapping of them: a JSON object, label to class, null for what to leave out."
 
 
 def class_of_label(label: str) -> str | None:
     """Return the class that a label names in a usual spelling; None where it names none.
 
-    Upper and lower case, plurals, "fine" and "coarse" make no difference; crackles and wheezes together are both. A
-    probability behind the label, as ``lung-srad classify`` writes it for Audacity, is not looked at.
+    Upper and lower case, plurals, and words such as "fine" and "inspiratory" make no difference; crackles and wheezes
+    together are both. A probability behind the label, as ``lung-srad classify`` writes it, is not looked at.
 
     Arguments
     ---------
@@ -31,17 +35,19 @@ def class_of_label(label: str) -> str | None:
     ['normal', 'crackle', 'both', 'wheeze', None]
     """
     text = re.sub(r"\s+[01]\.\d\d$", "", label.casefold())
-    words = [word for word in re.split(r"[\s_+&/,;-]+", text) if word and word not in _QUALITIES]
+    words = [word for word in re.split(r"[\s_+&/,;|()-]+", text) if word and word not in _QUALITIES]
     singular = [_singular(word) for word in words]
     if len(singular) == 1 and singular[0] in CLASSES:
         return singular[0]
+    if singular[:1] == [CLASSES[0]] and all(word in _OF_NORMAL for word in singular[1:]):
+        return CLASSES[0]
     crackle, wheeze = (any(word in kind for word in singular) for kind in (CRACKLES, WHEEZES))
     known = all(word in (*CRACKLES, *WHEEZES) for word in singular)
     return label_of(crackle, wheeze) if singular and known else None
 
 
 def _singular(word):
-    return word[:-1] if word.endswith("s") and word != "rhonchus" else word
+    return word[:-1] if word.endswith("s") and not word.endswith("us") else word
 
 
 def map_to_classes(

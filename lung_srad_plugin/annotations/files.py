@@ -18,6 +18,11 @@ from lung_srad_plugin.utils.files import write_together
 # Formats that are written, with what their files end in. "a.txt" would be the ICBHI annotation of "a.wav".
 WRITTEN = {"icbhi": ".txt", "audacity": ".txt", "raven": ".selections.txt", "textgrid": ".TextGrid"}
 FORMATS = (*WRITTEN, "sprsound")
+_ICBHI_FIELDS = ("start", "stop", "crackle", "wheeze")
+_KNOWN = (
+    "lines of start, end and label with tabs between (Audacity) or of start, stop, crackle and wheeze (ICBHI), a "
+    "selection table of Raven with its header, a TextGrid of Praat, or JSON of SPRSound"
+)
 _WITH_FREQUENCIES = ("audacity", "raven")
 # What follows the name of a recording, without its ending, in the names of its annotations.
 BESIDE = (
@@ -71,7 +76,17 @@ def parse_annotations(path: str | Path, format: str | None = None) -> tuple[list
     if not path.is_file():
         raise LungSRADError(f"{path}: no such annotation")
     text = _decode(path)
-    format = format or recognise_format(text, path.suffix)
+    if not text.strip():
+        raise LungSRADError(
+            f"{path}: no cycles or events, the file is empty; annotate the recording, or delete the file"
+        )
+    if format is None:
+        format = recognise_format(text, path.suffix)
+        if format == "icbhi" and not any(len(line.split()) == len(_ICBHI_FIELDS) for line in text.splitlines()):
+            first = next(line for line in text.splitlines() if line.strip())
+            raise LungSRADError(
+                f"{path}: an annotation of no known format, which begins with {first[:60]!r}; expected {_KNOWN}"
+            )
     name = str(path)
     if format == "textgrid":
         return parse_textgrid(path, name)
@@ -96,6 +111,10 @@ def _decode(path):
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError:
+        if b"\0" not in content:
+            raise LungSRADError(
+                f"{path}: not written in UTF-8 or UTF-16; save it as UTF-8 in the program that wrote it or an editor"
+            ) from None
         text = "\0"
     if "\0" in text:
         raise LungSRADError(f"{path}: not a text file; expected an annotation of one of {', '.join(FORMATS)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
 from lung_srad_plugin.datasets.folder import audio_seconds, equal_files, files_below
 from lung_srad_plugin.datasets.manifests import format_manifest
 from lung_srad_plugin.datasets.patient_split import count_by_patient, divide_patients
-from lung_srad_plugin.datasets.problems import Problem, describe_left_out, raise_problems, sort_problems
+from lung_srad_plugin.datasets.problems import LISTED, Problem, describe_left_out, raise_problems, sort_problems
 from lung_srad_plugin.datasets.summary import count_rows, print_summary, sha256_of, shared_patients, write_preparation
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.labels import CLASSES
@@ -111,7 +112,7 @@ def prepare_own(
     recordings = [path for path in files_below(root) if path.suffix.lower() in AUDIO_ENDINGS]
     if not recordings:
         raise LungSRADError(f"{root}: no recording is there; expected audio files with annotations beside them")
-    rows, problems = _read_rows(root, recordings, patients, labels_map)
+    rows, problems, empty = _read_rows(root, recordings, patients, labels_map)
     if strict:
         raise_problems(sort_problems(problems), str(root), CURE if any("label" in str(p) for p in problems) else "")
     if not rows:
@@ -133,7 +134,7 @@ def prepare_own(
         "recordings": len({row["recording"] for row in rows}),
         "parts": counts,
         "patients_shared": shared_patients({part: counts[part] for part in parts if part != ALL}),
-        "notes": _notes(rows, patients),
+        "notes": _notes(rows, patients, empty),
         "left_out": describe_left_out(sort_problems(problems)),
         "options": {
             **{"patients": patients, "labels_map": None if labels_map is None else dict(labels_map), "split": split},
@@ -163,8 +164,9 @@ def _check_options(patients, split, valid_fraction, test_fraction, labels_map):
 
 
 def _read_rows(root: Path, recordings: Sequence[Path], patients: str, labels_map: Mapping[str, str | None] | None):
-    """Return the rows of all recordings, and the problems of what is left out."""
+    """Return the rows of all recordings, the problems of what is left out, and the recordings that give no row."""
     rows: list[dict[str, Any]] = []
+    empty: list[str] = []
     problems: list[Problem] = []
     again: set[Path] = set()
     for same in equal_files(recordings):
@@ -179,7 +181,9 @@ def _read_rows(root: Path, recordings: Sequence[Path], patients: str, labels_map
             found, faults = _rows_of(path, root, patients, labels_map)
             rows += found
             problems += faults
-    return rows, problems
+            if not found and not faults:
+                empty.append(path.relative_to(root).as_posix())
+    return rows, problems, empty
 
 
 def _rows_of(path, root, patients, labels_map):
@@ -231,9 +235,30 @@ def _patient(path, recording, root, patients):
     return path.stem.partition("_")[0] if patients == "name" else recording
 
 
-def _notes(rows, patients):
+def _count_conflicts(rows):
+    """Return how many rows begin before a row of another class in the same recording ends."""
+    count = 0
+    for _, of_recording in groupby(
+        sorted(rows, key=lambda row: (row["recording"], row["start"])), lambda row: row["recording"]
+    ):
+        ends: dict[str, float] = {}
+        for row in of_recording:
+            count += any(label != row["label"] and row["start"] < end for label, end in ends.items())
+            ends[row["label"]] = max(row["stop"], ends.get(row["label"], 0.0))
+    return count
+
+
+def _notes(rows, patients, empty):
     """What a reader of the numbers should know, in sentences."""
     notes = []
+    if empty:
+        shown = ", ".join(empty[:LISTED]) + (", ..." if len(empty) > LISTED else "")
+        notes.append(f"recordings without a row, as their annotation has no event that is kept: {len(empty)} ({shown})")
+    if (count := _count_conflicts(rows)) > 0:
+        notes.append(
+            f"events that overlap one of another class: {count}; the same sound is in rows of both classes, so where a "
+            "crackle and a wheeze sound together, annotate one event, both"
+        )
     if not any(row["label"] == CLASSES[0] for row in rows):
         notes.append("no event is normal: what is not annotated is not taken as normal; annotate normal breaths too")
     if patients == "recording":

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from lung_srad_plugin.audio.truncation import find_truncation
 from lung_srad_plugin.errors import LungSRADError
 
 if TYPE_CHECKING:
@@ -200,9 +201,10 @@ class AVRecording:
             self._container = self._av.open(self._file, "r", options={"format_whitelist": ",".join(CONTAINERS)})
         except (self._av.FFmpegError, OSError, ValueError) as error:
             self.close()
+            with self._source.open_bytes() as file:
+                cure = find_truncation(file) or "expected WAV or another format that libsndfile or PyAV reads"
             raise LungSRADError(
-                f"{self._source.name}: cannot be read as audio ({self._reason}; PyAV: {_describe(error)}); expected "
-                "WAV or another format that libsndfile or PyAV reads"
+                f"{self._source.name}: cannot be read as audio ({self._reason}; PyAV: {_describe(error)}); {cure}"
             ) from error
         if not self._container.streams.audio:
             self.close()
@@ -255,6 +257,9 @@ class AVRecording:
                 count = round(stated * rate)
             if count == 0:
                 raise LungSRADError(f"{self._source.name}: the audio file holds no samples")
+            if self._container.format.name.startswith("matroska") and len(self._container.streams) == 1:
+                # Stated of the file, not of its stream; absent where it was streamed.
+                stated, exact = (self._container.duration or 0) / 1e6, True
             span = (stamps[-1] - stamps[0]) * float(base) + (count - offsets[-1]) / rate
             flaw = _find_flaw(count / rate, stated if exact else None, span)
             return Scan(rate, channels, count, np.array(stamps), np.array(offsets), flaw)

@@ -3,6 +3,9 @@
 Whether it is a lung sound, and from which location on the chest, cannot be known from the samples.
 """
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +31,10 @@ CLIPPED_SHARE = 1e-4
 QUIET_PEAK = 0.002  # the quietest of the 158 ICBHI recordings looked at peaks at 0.03
 OFFSET = 0.1
 
+# The average of channels that are inverted copies of each other is their difference. Of n independent ones the power is
+# an n-th: no usual recorder has a hundred.
+CANCELLED_POWER = 0.01
+
 MAX_LISTED = 20  # more stretches of silence than this, as of a noise gate, become one flaw
 
 
@@ -52,7 +59,7 @@ class Flaw:
 
 
 class ChannelChecks:
-    """Find channels without a signal, which make the average of all channels quieter.
+    """Find channels without a signal, which make the average of all quieter, and channels that cancel each other.
 
     Arguments
     ---------
@@ -70,12 +77,26 @@ class ChannelChecks:
     def __init__(self, channels):
         self._lowest = np.full(channels, np.inf)
         self._highest = np.full(channels, -np.inf)
+        self._of_channels = self._of_average = 0.0  # sums of squares
 
     def add(self, block):
         """Take the next samples (N, channels)."""
         if len(block):
             self._lowest = np.minimum(self._lowest, block.min(axis=0))
             self._highest = np.maximum(self._highest, block.max(axis=0))
+            if block.shape[1] > 1:
+                self._of_channels += float(np.square(block, dtype=np.float64).mean(axis=1).sum())
+                self._of_average += float(np.square(block.mean(axis=1, dtype=np.float64)).sum())
+
+    def cancelled(self) -> Flaw | None:
+        """Return the flaw of channels that cancel each other, as those of a balanced microphone on a stereo input."""
+        if self._of_average >= CANCELLED_POWER * self._of_channels:
+            return None
+        share = 100 * math.sqrt(self._of_average / self._of_channels)
+        return Flaw(
+            "channel",
+            f"the channels cancel each other, their average has {share:.2g} % of their level; take one of them alone",
+        )
 
     def flaws(self):
         """Return one flaw for each channel that never moved; where none did, ``InputChecks`` refuses the recording."""
@@ -89,6 +110,24 @@ class ChannelChecks:
             )
             for index in (dead if channels > 1 else ())
         )
+
+
+def find_flaws(checks: InputChecks, channels: ChannelChecks) -> tuple[Flaw, ...]:
+    """Return the flaws of a recording from the checks of its average and of its channels.
+
+    Raises
+    ------
+    LungSRADError
+        As ``InputChecks.flaws``; where the average is silent because the channels cancel each other, it says that.
+    """
+    cancelled = channels.cancelled()
+    try:
+        found = checks.flaws()
+    except LungSRADError:
+        if cancelled is None:
+            raise
+        raise LungSRADError(f"{checks.name}: {cancelled.message}") from None
+    return found + channels.flaws() + (() if cancelled is None else (cancelled,))
 
 
 class InputChecks:
@@ -196,7 +235,7 @@ class InputChecks:
         """
         if self.samples < MIN_SECONDS * self.sample_rate:
             raise LungSRADError(
-                f"{self.name}: lasts {self.samples / self.sample_rate:.3f} s; expected at least {MIN_SECONDS} s, the "
+                f"{self.name}: lasts {self.samples / self.sample_rate:.4f} s; expected at least {MIN_SECONDS} s, the "
                 "shortest breathing cycle that a model has learned from"
             )
         begin, level = self._still
@@ -207,7 +246,10 @@ class InputChecks:
         clipped = self._clipped + (self._at_limit if self._at_limit >= CLIPPED_RUN else 0)
         if clipped > CLIPPED_SHARE * self.samples:
             flaws.append(
-                Flaw("clipping", f"{100 * clipped / self.samples:.2g} % of the samples are cut off at full scale")
+                Flaw(
+                    "clipping",
+                    f"{float(f'{100 * clipped / self.samples:.2g}'):g} % of the samples are cut off at full scale",
+                )
             )
         if self._peak < QUIET_PEAK:
             flaws.append(Flaw("quiet", f"the loudest sample is {self._peak:.2g} of full scale"))

@@ -53,6 +53,12 @@ class AudioSource:
             return soundfile.SoundFile(self._handle())
         except (soundfile.SoundFileError, OSError) as error:
             reason = getattr(error, "error_string", None) or error  # without the path as bytes
+        with self.open_bytes() as file:
+            if not file.read(1):
+                raise LungSRADError(
+                    f"{self.name}: cannot be read as audio: it is empty (0 bytes); copy it again from where it was "
+                    "recorded"
+                )
         return AVRecording(self, str(reason).strip().rstrip("."))
 
     def _check_file(self):

@@ -11,7 +11,7 @@ import torch
 from lung_srad_plugin.audio.av_recording import AVRecording
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
-from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks
+from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks, find_flaws
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.resampling import BlockResampler
 from lung_srad_plugin.audio.source import audio_source
@@ -80,7 +80,7 @@ class RecordingStream:
         self.duration = self.frames / self.native_rate
         if self.duration < MIN_SECONDS:
             raise LungSRADError(
-                f"{self.name}: lasts {self.duration:.3f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
+                f"{self.name}: lasts {self.duration:.4f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
                 "cycle that a model has learned from"
             )
         self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.name)
@@ -99,7 +99,7 @@ class RecordingStream:
         -------
         tuple of Flaw
         """
-        flaws = self.checks.flaws() + self._channel_checks.flaws()
+        flaws = find_flaws(self.checks, self._channel_checks)
         return flaws if self._truncation is None else (*flaws, Flaw("truncated", self._truncation))
 
     def blocks(self):

@@ -14,8 +14,9 @@ _LAST_PAGE_FLAG = 4
 def find_truncation(file: BinaryIO) -> str | None:
     """Return in one sentence how an audio file was cut off; None where it is whole or of a format not known here.
 
-    WAV (RIFF, RIFX, RF64, BW64), W64, AIFF and AU state the length of their samples in a header; of an Ogg stream the
-    last page is marked. What FLAC lacks shows when it is decoded.
+    WAV (RIFF, RIFX, RF64, BW64), W64, AIFF, CAF and AU state the length of their samples in a header; of an Ogg stream
+    the last page is marked; m4a and mp4 have a table of contents, which recorders write last. What FLAC lacks shows
+    when it is decoded.
 
     Arguments
     ---------
@@ -36,6 +37,8 @@ def find_truncation(file: BinaryIO) -> str | None:
     head = _read_at(file, 0, 40)
     if head[:4] == b"OggS":
         return _find_lost_pages(file, size)
+    if head[4:8] == b"ftyp":
+        return None if _has_contents(file, size) else "the file ends before its table of contents: it was cut off"
     end = _promised_end(file, head, size)
     if end is None or end <= size:
         return None
@@ -51,6 +54,8 @@ def _promised_end(file, head, size):
         return _end_in_chunks(file, size, "SSND", ">")
     if head[:16] == _w64_identifier(b"riff") and head[24:40] == _w64_identifier(b"wave"):
         return _end_in_w64(file, size)
+    if magic == b"caff":
+        return _end_in_caf(file, size)
     if magic in (b".snd", b"dns.") and len(head) >= 12:
         offset, length = struct.unpack(">II" if magic == b".snd" else "<II", head[4:12])
         return None if length in _UNKNOWN_SIZES else offset + length
@@ -82,6 +87,35 @@ def _end_in_w64(file, size):
             return position + length
         position += max(24, length + -length % 8)
     return None
+
+
+def _end_in_caf(file, size):
+    """Apple's Core Audio Format: chunks of a name of four letters and a length of 64 bits, -1 where it is open."""
+    position = 8
+    while position + 12 <= size:
+        name, length = struct.unpack(">4sq", _read_at(file, position, 12))
+        if length < 0:
+            return None
+        if name == b"data":
+            return position + 12 + length
+        position += 12 + length
+    return None
+
+
+def _has_contents(file, size):
+    """Whether an ISO base media file has its box moov; boxes begin with their length, 1 before one of 64 bits."""
+    position = 0
+    while position + 8 <= size:
+        head = _read_at(file, position, 16)
+        length, name = struct.unpack(">I4s", head[:8])
+        if name == b"moov":
+            return True
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        if length < 8:  # 0: up to the end of the file
+            return False
+        position += length
+    return False
 
 
 def _w64_identifier(name):

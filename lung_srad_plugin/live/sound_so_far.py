@@ -7,7 +7,7 @@ import torch
 
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
-from lung_srad_plugin.audio.quality import ChannelChecks, Flaw, InputChecks
+from lung_srad_plugin.audio.quality import ChannelChecks, Flaw, InputChecks, find_flaws
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.resampling import BlockResampler
 from lung_srad_plugin.errors import LungSRADError
@@ -155,4 +155,4 @@ class SoundSoFar:
 
     def flaws(self) -> tuple[Flaw, ...]:
         """Return what the input checks found so far; raises as ``InputChecks.flaws``."""
-        return self.checks.flaws() + self._channel_checks.flaws()
+        return find_flaws(self.checks, self._channel_checks)

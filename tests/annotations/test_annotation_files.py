@@ -197,6 +197,23 @@ def test_faults_are_listed_with_their_lines(kind, tmp_path):
         read_annotations(path, format)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"0.5 2.0 wheeze\n", "no known format, which begins with '0.5 2.0 wheeze'; expected lines of start"),
+        (b"start,end,label\n0.5,2.0,wheeze\n", "no known format, which begins with 'start,end,label'"),
+        ("0.5\t2.0\tGeräusch\n".encode("latin-1"), "not written in UTF-8 or UTF-16; save it as UTF-8"),
+        (bytes(range(256)), "not a text file"),
+        (b" \r\n", "the file is empty"),
+    ],
+)
+def test_what_is_no_annotation_is_said_in_the_words_of_all_formats(content, message, tmp_path):
+    for name in ("a.txt", "a.TextGrid") if not content.strip() else ("a.txt",):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(LungSRADError, match=message):
+            read_annotations(tmp_path / name)
+
+
 def test_a_point_of_praat_is_a_fault(tmp_path):
     from praatio import textgrid
 

@@ -104,6 +104,22 @@ def test_faults_are_reported_together_or_left_out_and_listed(data, tmp_path):
     assert len(left_out) == 7 and {entry["what"] for entry in left_out} == {"event", "recording"}
 
 
+def test_annotations_without_events_and_events_that_contradict_each_other_are_noted(data, tmp_path):
+    (data / "p0" / "0_0.txt").unlink()
+    write_annotations([], data / "p0" / "0_0.TextGrid", "textgrid", duration=2.0)
+    events = [
+        AnnotatedEvent(0.0, 1.5, "wheeze"),
+        AnnotatedEvent(0.5, 1.0, "crackle"),
+        AnnotatedEvent(1.0, 1.8, "wheeze"),
+    ]
+    write_annotations(events, data / "p1" / "1_1.TextGrid", "textgrid")
+    prepared = prepare_own(data, tmp_path / "out", patients="name", split="none", quiet=True)
+    notes = json.loads(prepared.summary.read_text())["notes"]
+    assert len(notes) == 2
+    assert notes[0] == "recordings without a row, as their annotation has no event that is kept: 1 (p0/0_0.wav)"
+    assert notes[1].startswith("events that overlap one of another class: 1;")
+
+
 def test_the_command_takes_a_mapping_and_says_when_nothing_is_normal(data, tmp_path, capsys):
     (data / "p0" / "0_0.txt").write_text("0.25\t1.0\tcough\n1.0\t1.5\tW\n")
     mapping = tmp_path / "map.json"

@@ -197,7 +197,7 @@ def damaged(files):
 
 
 BAD = {
-    "cut off": (lambda files: files("m4a of 44.1 kHz")[:5000], "cannot be read as audio"),
+    "cut off": (lambda files: files("m4a of 44.1 kHz")[:5000], "ends before its table of contents: it was cut off"),
     "damaged": (damaged, r"breaks off after \d\.\d\d s"),
     "no sound": (lambda files: video_without_sound(), "no audio stream"),
     "text": (lambda files: b"0.1 2.3 0 0\n" * 50, "cannot be read as audio"),
@@ -239,6 +239,16 @@ def test_a_file_that_ends_before_its_header_says_is_flagged(files, tmp_path):
     assert 1.5 < stream.duration < 2
     with pytest.raises(LungSRADError, match=r"breaks off after 1\.\d\d s"):  # within a frame of the codec
         RecordingStream(path.read_bytes()[: end + 50])
+
+
+@pytest.mark.parametrize("kind", ["matroska", "webm"])
+def test_matroska_that_ends_before_its_header_says_is_flagged(kind, files):
+    content = files(kind)
+    for part, flaws in ((content, []), (content[: len(content) // 2], ["truncated"])):
+        stream = RecordingStream(part)
+        for _ in stream.blocks():
+            pass
+        assert [flaw.kind for flaw in stream.flaws()] == flaws
 
 
 def test_without_pyav_the_file_and_the_cure_are_named(files, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ FORMATS = {
     "W64": {"format": "W64"},
     "AIFF": {"format": "AIFF"},
     "AIFC": {"format": "AIFF", "subtype": "FLOAT"},
+    "CAF": {"format": "CAF"},
     "AU": {"format": "AU"},
     "AU, little-endian": {"format": "AU", "endian": "LITTLE"},
     "OGG": {"format": "OGG"},
