@@ -114,7 +114,7 @@ def check_command(words):
     elif rest and rest[0].endswith("train.py"):
         assert (ROOT / rest[0]).is_file()
         check_training(rest[1:])
-    elif rest and rest[0].endswith(".py"):
+    elif rest and rest[0].endswith(".py") and not Path(rest[0]).is_file():  # not one that the page itself shows
         check_script(rest[0], rest[1:])
     return None
 

@@ -1,12 +1,17 @@
 """The ONNX file against torch: on real cycles, for any batch and length; and the scan in ONNX's operators."""
 
+import ast
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_blocks import blocks_of
 from onnx_exporter import need_onnx
 
 from lung_srad_plugin import CycleFeatures, KaldiFbank, LungSRADError
@@ -19,12 +24,38 @@ from lung_srad_plugin.scan.reference import cross_scan_reference
 
 
 @pytest.fixture(scope="module")
-def session(run_folder, tmp_path_factory):
-    """The ONNX file of the tiny model in onnxruntime, as ``export --onnx`` writes it."""
-    onnxruntime = need_onnx()
+def onnx_file(run_folder, tmp_path_factory):
+    """The ONNX file of the tiny model, as ``export --onnx`` writes it."""
+    need_onnx()
     folder = export_run(run_folder, tmp_path_factory.mktemp("onnx") / "model", onnx=True)
     assert {path.name for path in folder.iterdir()} >= {"model.onnx", "config.json"}
-    return onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    return folder / "model.onnx"
+
+
+@pytest.fixture(scope="module")
+def session(onnx_file):
+    """The ONNX file in onnxruntime."""
+    return need_onnx().InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
+
+
+def test_the_program_of_the_documentation_gives_the_answers_of_torch(onnx_file, classifier, tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "deploy.md"
+    (block,) = (block for block in blocks_of(page) if block.title == "run_onnx.py")
+    (tmp_path / block.title).write_text(block.text, encoding="utf-8")
+    samples = 0.1 * np.random.default_rng(0).standard_normal((40000, 2)).astype(np.float32)
+
+    def run(rate):
+        soundfile.write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+        command = [sys.executable, block.title, onnx_file, "a.wav"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    done = run(classifier.sample_rate)
+    assert done.returncode == 0, done.stderr
+    expected = classifier.classify_batch(torch.from_numpy(samples.mean(axis=1))[None])[0].exp()[0]
+    printed = ast.literal_eval(done.stdout)
+    assert list(printed) == list(classifier.labels)
+    np.testing.assert_allclose(list(printed.values()), expected, atol=1e-4)
+    assert f"resample it to {classifier.sample_rate} Hz first" in run(22050).stderr
 
 
 def test_real_cycles_give_the_answers_of_torch(session, classifier, icbhi_folder):
