@@ -2,7 +2,8 @@
 
 Torchaudio holds code that was compiled for certain releases of torch, and what its packages declare is wider than what
 loads: 2.11.1 asks for torch 2.11 or newer, and ends with an undefined symbol below 2.13. Each rule here was tried on
-Linux with the wheels of PyPI, by ``import torchaudio``.
+Linux with the wheels of PyPI, by ``import torchaudio``. Where both load but were compiled for different releases of
+CUDA, torchaudio says so itself.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -35,7 +36,7 @@ def fitting_torchaudio(torch: str) -> SpecifierSet:
         return SpecifierSet(f"=={major}.{minor}.*")
     if (major, minor) < (2, 13):
         return SpecifierSet("==2.11.0")
-    return SpecifierSet(">=2.11" if (major, minor) < (2, 15) else ">=2.11.1")
+    return SpecifierSet(">=2.11")
 
 
 def check_torch_pair() -> None:

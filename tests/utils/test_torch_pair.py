@@ -22,7 +22,7 @@ TRIED = [
     ("2.13.0", "2.11.1", True),
     ("2.14.0", "2.11.0", True),
     ("2.14.0", "2.11.1", True),
-    ("2.15.0", "2.11.0", False),
+    ("2.15.0", "2.11.0", True),  # without CUDA; with it, torchaudio itself refuses another release of CUDA
     ("2.15.0", "2.11.1", True),
 ]
 
