@@ -114,7 +114,11 @@ def prepare_own(
         raise LungSRADError(f"{root}: no recording is there; expected audio files with annotations beside them")
     rows, problems, empty = _read_rows(root, recordings, patients, labels_map)
     if strict:
-        raise_problems(sort_problems(problems), str(root), CURE if any("label" in str(p) for p in problems) else "")
+        cures = [CURE] if any("unknown label" in problem.message for problem in problems) else []
+        cures.append(
+            "Leave out exactly what is faulty, and list it in summary.json, with strict=False (--strict false)."
+        )
+        raise_problems(sort_problems(problems), str(root), " ".join(cures))
     if not rows:
         raise LungSRADError(f"{root}: nothing is annotated that could become a row")
     parts: dict[str, list[dict[str, Any]]] = {ALL: rows}

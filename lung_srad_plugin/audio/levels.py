@@ -176,4 +176,5 @@ class LevelMeter:
 
     def gain(self) -> float:
         """Return the gain of what was taken so far, a float."""
-        return gain_of_blocks(torch.cat(self._rms)).item()
+        self._rms = [torch.cat(self._rms)]  # hours of live sound would be as many pieces as blocks
+        return gain_of_blocks(self._rms[0]).item()

@@ -78,7 +78,7 @@ def listen(
             f"{printable(source)}: expected - for a pipe, or nothing for the microphone; files: classify"
         )
     _refuse_unused(source, device, rate, channels, encoding)
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds < float("inf"):
         raise LungSRADError(f"seconds={seconds!r}; expected a number above 0")
     if gain is not None and not 0 < gain < float("inf"):
         raise LungSRADError(f"gain={gain!r}; expected a number above 0")

@@ -100,7 +100,10 @@ def manifest_rows(
     if not kept:
         raise LungSRADError("no segment has a label yet; label some in the page that lung-srad review opens")
     gone = sorted({row.recording for row in kept if not Path(row.recording).is_file()})
-    raise_problems([Problem(name, "is not there any more") for name in gone], "recordings of the segments", limit=50)
+    moved = [Problem(name, "is not there any more") for name in gone]
+    raise_problems(
+        moved, "recordings of the segments", "Put them back, or correct recording in segments.csv.", limit=50
+    )
     return [
         {
             "ID": row.ID,

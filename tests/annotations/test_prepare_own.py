@@ -97,11 +97,19 @@ def test_faults_are_reported_together_or_left_out_and_listed(data, tmp_path):
         prepare_own(data, tmp_path / "out", patients="name", quiet=True)
     for part in FAULTS:
         assert part in str(raised.value)
+    assert "name a mapping of them" in str(raised.value) and "--strict false" in str(raised.value)
     assert not (tmp_path / "out").exists()
     prepared = prepare_own(data, tmp_path / "out", patients="name", split="none", strict=False, quiet=True)
     assert {row["recording"] for row in rows_of(prepared.manifest)} == {"p0/0_1", "p1/1_1", "p3/3_0"}
     left_out = json.loads(prepared.summary.read_text())["left_out"]
     assert len(left_out) == 7 and {entry["what"] for entry in left_out} == {"event", "recording"}
+
+
+def test_recordings_without_annotation_are_no_fault_of_labels(data, tmp_path):
+    (data / "p1" / "1_0.selections.txt").unlink()
+    with pytest.raises(LungSRADError) as raised:
+        prepare_own(data, tmp_path / "out", patients="name", quiet=True)
+    assert ".labels.txt" in str(raised.value) and "orrect the labels" not in str(raised.value)
 
 
 def test_annotations_without_events_and_events_that_contradict_each_other_are_noted(data, tmp_path):

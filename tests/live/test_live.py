@@ -311,6 +311,7 @@ def test_overruns_are_reported(run, monkeypatch):
         (np.ones((100, 1)) * 0.1, ["-"], 1, "hold no window"),
         (make_sound(1, 4000), ["a.wav"], 2, "files: classify"),
         (make_sound(1, 4000), ["-", "--seconds", "0"], 2, "seconds=0"),
+        (make_sound(1, 4000), ["-", "--seconds", "inf"], 2, "seconds=inf"),
         (make_sound(1, 4000), ["-", "--gain", "-1"], 2, "gain=-1"),
         (make_sound(1, 4000), ["-", "--output", "a.xyz"], 2, "the ending says no format"),
         (make_sound(1, 4000), ["-", "--hop", "99"], 2, "hop=99"),

@@ -101,11 +101,11 @@ def prepare_hf_lung(
     >>> prepare_hf_lung("no/such/folder", "prepared")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. https://gitlab.com/...
+    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://gitlab.com/...
     """
     root = Path(data_folder).expanduser()
     if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. {HF_LUNG.source}.")
+        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {HF_LUNG.source}.")
     recordings, problems = _read_recordings(root, data_folder, quiet)
     problems = sort_problems(problems)
     if strict:
@@ -135,7 +135,9 @@ def _read_recordings(root, data_folder, quiet):
     texts = [path for path in files if path.suffix.lower() == ".txt" and path.stem.endswith(LABEL_ENDING)]
     refuse_other_data_set([path for path in files if path.suffix.lower() in (".wav", ".flac")], HF_LUNG, data_folder)
     if not wavs:
-        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. {HF_LUNG.source}.")
+        raise LungSRADError(
+            f"data_folder '{data_folder}' holds no .wav file at any depth. Get it from {HF_LUNG.source}."
+        )
 
     def alike(one, other):
         return _side_of(one, root) == _side_of(other, root)

@@ -80,11 +80,11 @@ def find_layout(data_folder: str | Path) -> Layout:
     >>> find_layout("no/such/folder")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. https://bhichallenge...
+    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://bhichallenge...
     """
     root = Path(data_folder).expanduser()
     if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. {ICBHI.source}.")
+        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {ICBHI.source}.")
     layout = Layout(root)
     files = files_below(root)
     refuse_other_data_set([path for path in files if path.suffix.lower() in (".wav", ".flac")], ICBHI, data_folder)
@@ -101,7 +101,7 @@ def find_layout(data_folder: str | Path) -> Layout:
         if path.parent not in layout.copies:
             (layout.wavs if path.suffix.lower() == ".wav" else layout.annotations).append(path)
     if not layout.wavs:
-        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. {ICBHI.source}.")
+        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. Get it from {ICBHI.source}.")
     return layout
 
 

@@ -81,11 +81,11 @@ def find_layout(data_folder: str | Path) -> Layout:
     >>> find_layout("no/such/folder")
     Traceback (most recent call last):
     ...
-    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. https://github.com/SJTU...
+    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://github.com/SJTU...
     """
     root = Path(data_folder).expanduser()
     if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. {SPRSOUND.source}.")
+        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {SPRSOUND.source}.")
     layout = Layout(root)
     for path in files_below(root):
         if path.suffix.lower() in AUDIO_ENDINGS:
@@ -95,5 +95,7 @@ def find_layout(data_folder: str | Path) -> Layout:
     refuse_other_data_set(layout.audio, SPRSOUND, data_folder)
     for kind, found in (("recording (.wav or .flac)", layout.audio), ("annotation (.json)", layout.annotations)):
         if not found:
-            raise LungSRADError(f"data_folder '{data_folder}' holds no {kind} at any depth. {SPRSOUND.source}.")
+            raise LungSRADError(
+                f"data_folder '{data_folder}' holds no {kind} at any depth. Get it from {SPRSOUND.source}."
+            )
     return layout
