@@ -23,6 +23,7 @@ from lung_srad_plugin.utils.text import printable, rich_text
 if TYPE_CHECKING:
     from lung_srad_plugin.archive.run import ArchiveReport
 
+PATIENTS = ("patients", "patient_pattern")
 SHOWN = 50  # failed recordings; the run manifest has them all
 FORMATS = {".csv": ("table", "csv"), ".jsonl": ("table", "json"), ".parquet": ("table",)}
 
@@ -65,6 +66,8 @@ def merge_settings(
     if path is None:
         return ArchiveSettings(**given), None
     earlier = read_settings(path)
+    if named & set(PATIENTS):  # one way to know patients takes the place of the other
+        named = named | set(PATIENTS)
     settings = earlier.settings.model_copy(update={name: given[name] for name in named})
     return settings, None if "model" in named else earlier.model
 

@@ -16,7 +16,7 @@ from lung_srad_plugin.cli.reliability_notes import ReliabilityNotes
 from lung_srad_plugin.cli.result_output import (
     ONE_RECORDING,
     describe_agreement,
-    is_result_file,
+    names_one_result,
     picture_path,
     print_result,
     result_format,
@@ -54,7 +54,7 @@ def classify_files(
     format : str or None
         A key of ``ENDINGS``; where left out, what ``output`` ends in, else a table.
     output : Path or None
-        A folder for result files, or the file of one recording, see ``is_result_file``.
+        A folder for result files, or the file of one recording, see ``names_one_result``.
     plot : Path or None
         A folder for pictures.
     explain : str or None
@@ -140,7 +140,7 @@ def _plan_outputs(recordings: list[Path], format: str | None, output: Path | Non
     """Refuse outputs that make no sense or that would overwrite something, and make the folders of the others."""
     count, names = len(recordings), result_names(recordings)
     results: list[Path | None]
-    if output is not None and is_result_file(output):
+    if output is not None and names_one_result(output):
         if count > 1:
             raise LungSRADError(
                 f"{output}: is the result of one recording, and these are {count}; name a folder, or a table of all "

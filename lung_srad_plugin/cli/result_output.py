@@ -37,12 +37,12 @@ RULE = (
 )
 
 
-def is_result_file(output: Path | None) -> bool:
+def names_one_result(output: Path | None) -> bool:
     """Return whether ``--output`` means the file of one recording: by its ending, unless it is a folder.
 
     Example
     -------
-    >>> is_result_file(Path("a.TextGrid")), is_result_file(Path("results"))
+    >>> names_one_result(Path("a.TextGrid")), names_one_result(Path("results"))
     (True, False)
     """
     return output is not None and output.suffix.lower() in FILES and not output.is_dir()
@@ -134,7 +134,7 @@ def print_table(result: Classification, file: TextIO, agreement: CycleAgreement 
     from rich.table import Table
     from rich.text import Text
 
-    from lung_srad_plugin.inference.segment_rows import segment_rows
+    from lung_srad_plugin.inference.joined_segments import join_segments
 
     console = Console(file=file)
     if not console.is_terminal:
@@ -156,7 +156,7 @@ def print_table(result: Classification, file: TextIO, agreement: CycleAgreement 
         table.add_column(f"P({name})", justify="right")
     if point is not None:
         table.add_column("called abnormal")
-    segments = segment_rows(result)
+    segments = join_segments(result)
     remarks = [describe_segment(part.unlike_training, part.uncertain) for part in (*segments, result.summary)]
     if any(remarks):
         table.add_column("remark")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from lung_srad_plugin.annotations.files import find_annotation
 from lung_srad_plugin.audio.quality import MIN_SECONDS
 from lung_srad_plugin.cli.exit_codes import FAILED
 from lung_srad_plugin.cli.input_files import find_recordings, result_names
-from lung_srad_plugin.datasets.synthetic.marker import TRAINED_ON_SYNTHETIC
+from lung_srad_plugin.cli.model_notes import print_model_notes
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.review.candidates import Candidate, merge_events, merge_segments
 from lung_srad_plugin.review.cutting import cut_candidates, refuse_finished_folder
@@ -220,18 +221,10 @@ def _recordings_of(source: str, is_manifest: bool, options: SegmentOptions) -> M
 
 def _load_model(model: str | None, options: SegmentOptions, trust_code: bool) -> LungSoundClassifier:
     from lung_srad_plugin.inference.classifier import LungSoundClassifier
-    from lung_srad_plugin.inference.starter_model import describe_starter
 
     run_opts = None if options.device is None else {"device": options.device}
     classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-    if model is None:
-        print(
-            f"note: {printable(describe_starter(classifier.config, 'a third argument names another'))}",
-            file=sys.stderr,
-            flush=True,
-        )
-    if classifier.trained_on_synthetic:
-        print(f"note: {TRAINED_ON_SYNTHETIC}", file=sys.stderr, flush=True)
+    print_model_notes(classifier, "a third argument names another" if model is None else None)
     return classifier
 
 
@@ -273,7 +266,7 @@ def _candidates_of(
     if cycles is not None:
         times = list(cycles)
     elif options.annotations:
-        times = recording.with_suffix(".txt")
+        times = find_annotation(recording)
     result = classifier.classify_file(recording, times, batch_size=options.batch_size)
     found = []
     events = result.events if result.windows is not None and result.windows.thresholds else None

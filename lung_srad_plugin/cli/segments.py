@@ -60,7 +60,8 @@ def segments(
     longest: Annotated[float, typer.Option(min=0.2, help="Seconds that a merged segment lasts at most.")] = 8.0,
     format: Annotated[str, choice(FORMATS, "Of the clips.")] = FORMATS[0],
     annotations: Annotated[
-        bool, typer.Option("--annotations", help="Take the cycles of the ICBHI annotation beside each file (.txt).")
+        bool,
+        typer.Option("--annotations", help="Take the cycles of the annotation beside each recording, in any format."),
     ] = False,
     data_root: Annotated[
         Path | None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -13,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from lung_srad_plugin.annotations.audacity import format_audacity
 from lung_srad_plugin.annotations.event import AnnotatedEvent
 from lung_srad_plugin.errors import LungSRADError
+from lung_srad_plugin.inference.rows import csv_lines
 from lung_srad_plugin.labels import CLASSES, abnormal_probability
 from lung_srad_plugin.metrics.operating_points import OperatingPoint
 from lung_srad_plugin.utils.files import write_together
-from lung_srad_plugin.utils.text import csv_text, json_text, printable
+from lung_srad_plugin.utils.text import json_text, printable
 
 if TYPE_CHECKING:
     from lung_srad_plugin.inference.timeline_events import Event
@@ -256,14 +255,9 @@ class Classification:
         """
         if not isinstance(header, bool):
             raise LungSRADError(f"to_csv(header={header!r}) returns text; to write a file, call save_csv(path)")
-        text = io.StringIO()
         rows = self.rows()
-        writer = csv.writer(text, lineterminator="\n")
-        if header:
-            writer.writerow([csv_text(name) for name in rows[0]])
-        for row in rows:
-            writer.writerow([_csv_cell(value) for value in row.values()])
-        return text.getvalue()
+        head = [{name: name for name in rows[0]}] if header else []
+        return csv_lines([*head, *rows])
 
     def save_json(self, path: str | os.PathLike) -> None:
         """Write ``to_json`` to a file.
@@ -339,12 +333,6 @@ def summarize(segments, labels):
         for label in labels
     ]
     return make_segment(min(s.start for s in segments), max(s.end for s in segments), labels, mean)
-
-
-def _csv_cell(value):
-    if isinstance(value, float):
-        return f"{value:.6f}"
-    return csv_text(value) if isinstance(value, str) else value
 
 
 def _touches(flaw, segment):

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lung_srad_plugin.audio.quality import Flaw
+from lung_srad_plugin.inference.joined_segments import join_segments
 from lung_srad_plugin.inference.result import Classification, Segment
-from lung_srad_plugin.inference.segment_rows import segment_rows
 from lung_srad_plugin.reporting.pages import render
 from lung_srad_plugin.serving.page_picture import Picture
 from lung_srad_plugin.serving.page_recordings import PageRecording
@@ -78,7 +78,7 @@ def recording_html(recording: PageRecording, picture: Picture) -> str:
             "probabilities": [f"{getattr(row, name):.2f}" for name in names],
             "remark": ", ".join(_marks(row)),
         }
-        for row in segment_rows(result)
+        for row in join_segments(result)
     ]
     findings = [
         {
@@ -144,7 +144,7 @@ def _agreement_in_short(one: PageRecording) -> str:
 
 def _describe_reliability(result: Classification, below: float) -> list[dict[str, str]]:
     flags = []
-    whole, parts = result.summary.unlike_training, [part for part in segment_rows(result) if part.unlike_training]
+    whole, parts = result.summary.unlike_training, [part for part in join_segments(result) if part.unlike_training]
     if whole or parts:
         extent = "At least half of the recording" if whole else "Part of the recording"
         flags.append(

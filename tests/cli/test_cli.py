@@ -224,6 +224,11 @@ def test_synthesize_and_prepare_go_together(run, tmp_path):
     assert code == 0 and (tmp_path / "prepared" / "train.csv").is_file()
 
 
+def test_python_runs_the_command_line_as_a_module():
+    command = [sys.executable, "-m", "lung_srad_plugin.cli.main", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("lung-srad ")
+
+
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("lung-srad 0.")

@@ -374,3 +374,12 @@ def test_a_manifest_with_faults_is_refused_before_the_model_is_loaded(run, tmp_p
     write_manifest(tmp_path / "cycles.csv", [row, {**row, "ID": "b", "wav": str(tmp_path / "none.wav")}])
     code, _, err = run("segments", tmp_path / "cycles.csv", tmp_path / "out", tmp_path / "no_model")
     assert code == 2 and "no.wav" in err and "none.wav" in err and "no_model" not in err
+
+
+def test_cycles_of_an_annotation_in_any_format_are_taken(run, recordings, breath_folder, tmp_path):
+    for folder, ending in (("first", ".txt"), ("second", ".labels.txt")):
+        (recordings / folder / f"chest{ending}").write_text("1.0\t3.0\twheeze\n3.0\t5.5\tnormal\n")
+    clips = tmp_path / "clips"
+    code, _, err = run("segments", recordings, clips, breath_folder, "--annotations", "--order", "time")
+    assert code == 0, err
+    assert [(row.start, row.end) for row in read_segments(clips)] == [(1.0, 3.0), (3.0, 5.5)] * 2

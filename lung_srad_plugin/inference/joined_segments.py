@@ -1,4 +1,4 @@
-"""The rows in which a result is shown: segments, joined where they lie close and agree."""
+"""Segments as a result is shown to people: joined where they lie close and agree."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from lung_srad_plugin.inference.result import Classification, Segment, summarize
 CLOSE_HOP = 2.0  # seconds: where windows lie closer, a row for each stretch would make the table long
 
 
-def segment_rows(result: Classification) -> tuple[Segment, ...]:
-    """Return the segments of a result; where windows lie close, neighbours that agree are one row with their mean.
+def join_segments(result: Classification) -> tuple[Segment, ...]:
+    """Return the segments of a result; where windows lie close, neighbours that agree are one with their mean.
 
     Neighbours agree where their class is the same, and whether they are called abnormal, uncertain and unlike the
     training sounds.
