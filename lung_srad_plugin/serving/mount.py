@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from lung_srad_plugin.serving.page_files import PageFileGuard
 from lung_srad_plugin.serving.service import ClassificationService
 
+# Of the page that wait, most of them short; how many recordings may wait is the service's to say.
+MAX_EVENTS = 200
 PAGE_FOLDER = "page"  # within the private folder of the service
 
 
@@ -32,7 +34,7 @@ def mount_page(app: FastAPI, service: ClassificationService, folder: str | os.Pa
     from lung_srad_plugin.serving.page import build_page, page_look
 
     page = build_page(service)
-    page.queue(max_size=service.limits.waiting, default_concurrency_limit=service.limits.at_work)
+    page.queue(max_size=MAX_EVENTS, default_concurrency_limit=service.limits.at_work)
     gradio.mount_gradio_app(
         app,
         page,

@@ -60,7 +60,7 @@ class ClassificationService:
     Example
     -------
     >>> service = ClassificationService(LungSoundClassifier.from_hparams(), ServingLimits())  # doctest: +SKIP
-    >>> service.classify("upload", "breath.wav").summary.label  # doctest: +SKIP
+    >>> service.run(lambda: service.submit_recording("upload", "breath.wav")).summary.label  # doctest: +SKIP
     'normal'
     """
 
@@ -147,7 +147,24 @@ class ClassificationService:
         settings: ClientSettings | None = None,
         progress: Callable[[int, int], object] | None = None,
     ) -> Job[Classification]:
-        """Give a recording to the workers; arguments as for ``classify``, for a caller that holds a ``place``."""
+        """Give a recording to the workers, for a caller that holds a ``place``.
+
+        Arguments
+        ---------
+        path : str or Path
+            The file that the server wrote.
+        name : str
+            What the client calls it.
+        settings : ClientSettings, optional
+        progress : callable, optional
+            Called as ``progress(done, total)`` by the worker after each batch.
+
+        Returns
+        -------
+        Job
+            Its result equals what ``LungSoundClassifier.classify_file`` returns; else it raises a ``Refusal`` where a
+            limit is exceeded, and ``LungSRADError`` where the recording cannot be classified.
+        """
         settings = ClientSettings() if settings is None else settings
 
         def work(check: Callable[..., None]) -> Classification:
@@ -162,39 +179,6 @@ class ClassificationService:
             return self.classifier.classify_file(Path(path), name=name, progress=advance, **options)
 
         return self.submit(work)
-
-    def classify(
-        self,
-        path: str | os.PathLike,
-        name: str,
-        settings: ClientSettings | None = None,
-        progress: Callable[[int, int], object] | None = None,
-    ) -> Classification:
-        """Classify a recording as soon as a worker is free.
-
-        Arguments
-        ---------
-        path : str or Path
-            The file that the server wrote.
-        name : str
-            What the client calls it.
-        settings : ClientSettings, optional
-        progress : callable, optional
-            Called as ``progress(done, total)`` by the worker after each batch.
-
-        Returns
-        -------
-        Classification
-            Equal to what ``LungSoundClassifier.classify_file`` returns.
-
-        Raises
-        ------
-        Refusal
-            Where a limit is exceeded.
-        LungSRADError
-            Where the recording cannot be classified.
-        """
-        return self.run(lambda: self.submit_recording(path, name, settings, progress))
 
     def run(self, submit: Callable[[], Job[Result]]) -> Result:
         """Return the result of a job that is submitted once there is a place for it."""

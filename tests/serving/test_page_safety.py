@@ -12,6 +12,7 @@ from uploads import recording
 
 from lung_srad_plugin.serving import cleaning
 from lung_srad_plugin.serving.cleaning import remove_old_files
+from lung_srad_plugin.serving.mount import MAX_EVENTS
 
 SECRET = "a secret of the server"
 
@@ -160,7 +161,7 @@ def test_the_service_looks_for_old_files_while_it_runs(classifier, tmp_path, mon
 
 
 def test_the_queue_of_the_page_is_bounded(live, page):
-    assert page._queue.max_size == live.service.limits.waiting
+    assert page._queue.max_size == MAX_EVENTS
     assert page._queue.default_concurrency_limit == live.service.limits.at_work
 
 

@@ -213,3 +213,12 @@ def test_a_page_that_is_neither_local_nor_encrypted_says_that_it_has_no_micropho
         driver.get(service.address.replace("127.0.0.1", OTHER_NAME))
         open_microphone(driver)
         wait(driver, lambda driver: any(one.is_displayed() for one in find(driver, ".insecure")))
+
+
+def test_the_page_works_where_no_recording_may_wait(classifier, sounds, tmp_path):
+    service = LiveService(classifier, tmp_path / "service", waiting=0)
+    with service.running(), browser(tmp_path) as driver:
+        driver.get(service.address)
+        drop(driver, sounds / "one.wav", sounds / "two.flac")
+        shown(driver, "one.wav")
+        wait(driver, lambda driver: len(find(driver, "#lung-overview .chip")) == 2)

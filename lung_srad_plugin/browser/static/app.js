@@ -94,7 +94,9 @@ function show(article, file, result, mono) {
 }
 
 function flagList(result) {
-  const flags = result.flaws.map(({ message }) => message);
+  const messages = new Map(); // by kind: a recording may have many stretches of silence
+  for (const { kind, message } of result.flaws) messages.set(kind, [...(messages.get(kind) ?? []), message]);
+  const flags = [...messages.values()].map((of) => of.join("; "));
   if (result.summary.unlike_training) flags.unshift("unlike the training sounds: the classes mean nothing");
   else if (result.segments.some((segment) => segment.unlike_training)) {
     flags.unshift("in parts unlike the training sounds: the classes mean nothing there; the table says where");
