@@ -1,5 +1,7 @@
 """The page of the starter model, written once for all tests."""
 
+import os
+
 import pytest
 from filelock import FileLock
 from onnx_exporter import need_onnx
@@ -22,7 +24,9 @@ def runtime():
 def page(runtime, tmp_path_factory):
     """The folder of the page; not to be changed. Processes that test side by side share it."""
     need_onnx()
-    shared = tmp_path_factory.getbasetemp().parent / f"lung-srad-page-{tmp_path_factory.getbasetemp().parent.name}"
+    base = tmp_path_factory.getbasetemp()
+    # Each of several processes has a folder of its own within that of the run; above that are earlier runs.
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lung-srad-page"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
             package = tmp_path_factory.mktemp("onnxruntime-web")

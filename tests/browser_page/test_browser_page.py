@@ -40,6 +40,9 @@ def sounds(tmp_path_factory):
     cut = np.clip(40 * breath(3, 9.0, 16000), -1, 1)
     cut[32000:96000] = 0
     soundfile.write(folder / "flaws.wav", np.stack([cut, np.zeros_like(cut)], axis=1), 16000, subtype="PCM_24")
+    balanced = breath(4, 4.4, 8000)
+    soundfile.write(folder / "balanced.wav", np.stack([balanced, -0.9 * balanced], axis=1), 8000, subtype="FLOAT")
+    soundfile.write(folder / "inverted.wav", np.stack([balanced, -balanced], axis=1), 8000, subtype="FLOAT")
     (folder / "notes.wav").write_text("no sound")
     soundfile.write(folder / "silence.wav", np.zeros(16000), 8000)
     return folder
@@ -117,7 +120,7 @@ def compare(found, expected, key=""):
 
 
 def test_answers_are_those_of_python_and_nothing_is_sent(page, sounds, classifier, tmp_path):
-    names = ["same rate.wav", "phone.flac", "slow.wav", "flaws.wav"]
+    names = ["same rate.wav", "phone.flac", "slow.wav", "flaws.wav", "balanced.wav"]
     other = tmp_path / "other"
     other.mkdir()
     with serve(page) as (address, requests), serve(other) as (elsewhere, leaked), browser(tmp_path) as driver:
@@ -156,9 +159,10 @@ def test_answers_are_those_of_python_and_nothing_is_sent(page, sounds, classifie
 def test_a_bad_file_is_refused_by_name_on_a_phone_in_the_dark(page, sounds, tmp_path):
     with serve(page) as (address, _), browser(tmp_path, width=390, height=844, dark=True) as driver:
         driver.get(address)
-        bad, silent, good = give(driver, sounds / "notes.wav", sounds / "silence.wav", sounds / "slow.wav")
+        names = ("notes.wav", "silence.wav", "inverted.wav", "slow.wav")
+        bad, silent, inverted, good = give(driver, *(sounds / name for name in names))
         assert "notes.wav" in bad.text and "cannot read" in bad.text
-        assert "silence" in silent.text
+        assert "silence" in silent.text and "the channels cancel each other" in inverted.text
         assert good.find_elements(By.CSS_SELECTOR, "canvas") and not find(driver, "#overview:not([hidden])")
         wide = driver.execute_script(
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -12,6 +12,7 @@ const CLIPPED_SHARE = 1e-4;
 const QUIET_PEAK = 0.002;
 const OFFSET = 0.1;
 const MAX_LISTED = 20;
+const CANCELLED_POWER = 0.01;
 
 // Returns {mono, stills: [[begin, end, level]], flaws: [{kind, message, start, end}]}; throws where nothing can be done.
 export function checkSamples(channels, rate) {
@@ -20,19 +21,22 @@ export function checkSamples(channels, rate) {
     throw new InputError(`${rate} samples a second; crackles and wheezes need at least ${MIN_RATE}`);
   }
   if (length < MIN_SECONDS * rate) {
-    throw new InputError(`it lasts ${(length / rate).toFixed(3)} s; expected at least ${MIN_SECONDS} s`);
+    throw new InputError(`it lasts ${(length / rate).toFixed(4)} s; expected at least ${MIN_SECONDS} s`);
   }
   const mono = average(channels);
   const bad = mono.findIndex((sample) => !Number.isFinite(sample));
   if (bad >= 0) {
     throw new InputError(`it holds NaN or infinite samples, the first at ${(bad / rate).toFixed(3)} s`);
   }
+  const cancelled = cancelledChannels(channels);
   const stills = stillRuns(mono, rate);
   if (stills.length === 1 && stills[0][0] === 0 && stills[0][1] === length) {
     const what = Math.abs(stills[0][2]) <= SILENT ? "silence" : "one constant value";
-    throw new InputError(`${what} from beginning to end; expected a recording with sound in it`);
+    throw new InputError(cancelled ?? `${what} from beginning to end; expected a recording with sound in it`);
   }
-  return { mono, stills, flaws: [...stillFlaws(stills, rate), ...levelFlaws(mono), ...channelFlaws(channels)] };
+  const flaws = [...stillFlaws(stills, rate), ...levelFlaws(mono), ...channelFlaws(channels)];
+  if (cancelled !== null) flaws.push(flaw("channel", cancelled));
+  return { mono, stills, flaws };
 }
 
 function average(channels) {
@@ -106,4 +110,23 @@ function channelFlaws(channels) {
     const name = `channel ${index + 1} of ${channels.length} has no signal from beginning to end`;
     return high - low <= STILL ? [flaw("channel", `${name}; the average of the channels includes it`)] : [];
   });
+}
+
+// What is wrong with channels whose average has hardly a part of their power, such as inverted copies; else null.
+function cancelledChannels(channels) {
+  let [ofChannels, ofAverage] = [0, 0];
+  if (channels.length > 1) {
+    for (let index = 0; index < channels[0].length; index++) {
+      let [power, sum] = [0, 0];
+      for (const channel of channels) {
+        power += channel[index] ** 2;
+        sum += channel[index];
+      }
+      ofChannels += power / channels.length;
+      ofAverage += (sum / channels.length) ** 2;
+    }
+  }
+  if (ofAverage >= CANCELLED_POWER * ofChannels) return null;
+  const share = Number((100 * Math.sqrt(ofAverage / ofChannels)).toPrecision(2));
+  return `the channels cancel each other, their average has ${share} % of their level; take one of them alone`;
 }
