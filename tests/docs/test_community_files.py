@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from lung_srad_plugin import __version__
+from lung_srad_plugin.cli.main import app
+from lung_srad_plugin.runs.command_line import read_command_line
+from lung_srad_plugin.runs.experiment import read_experiment
 
 ROOT = Path(__file__).parents[2]
 FORMS = sorted(path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
@@ -103,6 +106,18 @@ def test_workflow_is_pinned_by_commit_and_may_only_read():
     assert len(used) == text.count("uses:") and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
     (update,) = yaml.safe_load(read(".github/dependabot.yml"))["updates"]
     assert update["package-ecosystem"] == "github-actions"
+
+
+def test_workflow_uses_the_wheel_without_what_tests_install():
+    job = yaml.safe_load(read(".github/workflows/tests.yml"))["jobs"]["package"]
+    commands = "\n".join(step["run"] for step in job["steps"] if "run" in step)
+    assert "dist/*.whl" in commands and "test]" not in commands
+    for command in re.findall(r'"\$bin/lung-srad" (.*)', commands):
+        name, *rest = command.split()
+        assert name in {command.name or command.callback.__name__ for command in app.registered_commands}
+        if name == "train":
+            line = read_command_line(rest)
+            read_experiment(line.file, line.overrides)
 
 
 def test_workflow_tests_the_pages_where_the_documentation_is_installed():
