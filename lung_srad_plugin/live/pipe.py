@@ -18,6 +18,8 @@ ENCODINGS = {
     "f32le": ("<f4", 1.0, 0.0),
 }
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+# Who streams does not know the length of the samples and states 0, or one of about 2 or 4 GiB.
+_UNKNOWN_LENGTH = 0x7F000000
 _WAV = {(_PCM, 8): "u8", (_PCM, 16): "s16le", (_PCM, 32): "s32le", (_FLOAT, 32): "f32le"}
 
 
@@ -65,10 +67,10 @@ def open_pipe(file: BinaryIO, raw: PipeFormat | None, name: str) -> tuple[PipeFo
     """
     head = _read(file, 4)
     if head == b"RIFF":
-        found = _read_header(file, name)
+        found, length = _read_header(file, name)
         if raw is not None and raw.rate != found.rate:
             raise LungSRADError(f"{name}: --rate {raw.rate}, but the WAV has {found.rate} Hz; leave --rate out")
-        return found, _blocks(file, b"", found)
+        return found, _blocks(file, b"", found, length)
     if raw is None:
         raise LungSRADError(
             f"{name}: {'is empty' if not head else 'is no WAV'}; expected a WAV, or raw samples with their --rate"
@@ -91,10 +93,10 @@ def _read_header(file, name):
     found = None
     while len(head := _read(file, 8)) == 8:
         chunk, length = struct.unpack("<4sI", head)
-        if chunk == b"data":  # its length is not looked at: who streams does not know it
+        if chunk == b"data":
             if found is None:
                 break
-            return found
+            return found, (length if 0 < length < _UNKNOWN_LENGTH else None)
         content = _read(file, length + length % 2)
         if chunk == b"fmt " and len(content) >= 16:
             kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", content[:16])
@@ -109,13 +111,15 @@ def _read_header(file, name):
     raise LungSRADError(f"{name}: the header of the WAV breaks off")
 
 
-def _blocks(file, begun, format):
+def _blocks(file, begun, format, length=None):
+    """Yield the samples of so many bytes, of all where it is None; behind them a WAV may have chunks of text."""
     kind, scale, zero = ENCODINGS[format.encoding]
     frame = np.dtype(kind).itemsize * format.channels
     size = max(1, round(BLOCK_SECONDS * format.rate)) * frame
     while True:
-        content = begun + _read(file, size - len(begun))
+        content = begun + _read(file, (size if length is None else min(size, length)) - len(begun))
         begun = b""
+        length = None if length is None else length - len(content)
         whole = len(content) // frame * frame
         if not whole:
             return

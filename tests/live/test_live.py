@@ -232,6 +232,11 @@ def wav_of(sound, rate=4000):
     return content.getvalue()
 
 
+def streamed(content, length=0xFFFFFFFF):
+    """The WAV of a program that does not know its length."""
+    return content[:40] + struct.pack("<I", length) + content[44:]
+
+
 def test_a_pipe_gives_the_file_that_classify_gives(run, classifier, tmp_path):
     content = wav_of(make_sound(21, 4000))
     expected = classifier.classify_file(content, name="pipe")
@@ -251,6 +256,15 @@ def test_a_pipe_gives_the_file_that_classify_gives(run, classifier, tmp_path):
     assert code == 0
 
 
+@pytest.mark.parametrize("length", [None, 0, 0x7FFFFFF0, 0xFFFFFFFF])
+def test_what_stands_behind_the_samples_of_a_wav_is_no_sound(length):
+    content = wav_of(make_sound(1.05, 4000))
+    text = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + bytes(18)
+    content = content + text if length is None else streamed(content, length)
+    _, blocks = open_pipe(Pipe(content), None, "pipe")
+    assert sum(len(block) for block in blocks) == 4200
+
+
 def test_raw_samples_and_an_end_after_seconds(run, tmp_path):
     content = (make_sound(30, 4000) * 32767).astype("<i2").tobytes()
     arguments = ["-", "--rate", "4000", "--seconds", "13", "--output"]
@@ -268,7 +282,7 @@ def press(*_):
 
 def test_ctrl_c_ends_with_the_summary(run, tmp_path):
     before = signal.getsignal(signal.SIGINT)
-    code, out, err = run(Pipe(wav_of(make_sound(13, 4000)), press), "-", "--output", tmp_path / "a.json")
+    code, out, err = run(Pipe(streamed(wav_of(make_sound(13, 4000))), press), "-", "--output", tmp_path / "a.json")
     assert code == 0 and "13.0 s" in out and "latency:" in err
     assert json.loads((tmp_path / "a.json").read_text())["duration"] == 13.0
     assert signal.getsignal(signal.SIGINT) == before
@@ -286,7 +300,7 @@ def test_what_was_heard_stays_when_the_program_breaks(run, tmp_path):
     def fail():
         raise RuntimeError("power is gone")
 
-    monkey = Pipe(wav_of(make_sound(30, 4000)), fail)
+    monkey = Pipe(streamed(wav_of(make_sound(30, 4000))), fail)
     with pytest.raises(RuntimeError):
         run(monkey, "-", "--output", tmp_path / "a.json")
     with (tmp_path / "a.json.part.csv").open(newline="") as file:
