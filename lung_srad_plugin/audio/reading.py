@@ -53,13 +53,16 @@ def load_recording(path: str | Path | AudioSource, sample_rate: int = 16000) -> 
     recording = torch.from_numpy(samples).mean(dim=1)
     if not torch.isfinite(recording).all():
         raise LungSRADError(f"{source.name}: the audio holds NaN or infinite samples; expected finite ones")
-    resampling_ratio(native_rate, sample_rate, source.name)
+    old, new = resampling_ratio(native_rate, sample_rate, source.name)
     if native_rate != sample_rate:
         # Imported here: torchaudio takes a while, and recordings that are at the right rate do without it. Its module
         # computes the filter in float64, its function in float32: a difference that log-mel values show in silence.
         from torchaudio.transforms import Resample
 
-        recording = Resample(native_rate, sample_rate)(recording)
+        # It rounds the new length in float32, which can lose the last samples: it gets a step of silence more, and what
+        # is too long is cut off.
+        longer = torch.nn.functional.pad(recording, (0, old))
+        recording = Resample(native_rate, sample_rate)(longer)[: math.ceil(len(recording) * new / old)]
     return recording
 
 
