@@ -170,6 +170,13 @@ def hosted_notebook(name: str, address: str | None) -> str:
     return f"https://colab.research.google.com/github/{repository}/blob/main/docs/notebooks/{name}.ipynb"
 
 
+PACKAGE_THERE = (
+    "A hosted notebook has no lung-srad, and no release is on PyPI yet: make a wheel in a clone with "
+    "`pip wheel --no-deps .`, upload it beside the notebook, and set in its first cell "
+    '`SOURCE = "./lung_srad-0.1.0-py3-none-any.whl[notebooks]"`.'
+)
+
+
 def notebook_text(name: str) -> str:
     """Return the cells of a notebook as a page, after links to open it.
 
@@ -183,7 +190,7 @@ def notebook_text(name: str) -> str:
     title, _, rest = texts[0].partition("\n")
     address = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8")).get("repository-code")
     how = "open it in Colab" if address else "open the downloaded notebook in Colab"
-    links = f"[Download the notebook]({name}.ipynb), or [{how}]({hosted_notebook(name, address)})."
+    links = f"[Download the notebook]({name}.ipynb), or [{how}]({hosted_notebook(name, address)}). {PACKAGE_THERE}"
     shown = [
         f"```python\n{text}\n```" if cell["cell_type"] == "code" else text
         for cell, text in zip(cells[1:], texts[1:], strict=True)

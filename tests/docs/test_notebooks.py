@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lung_srad_plugin import __version__
+
 nbformat = pytest.importorskip("nbformat", reason="needs the extra notebooks")
 nbclient = pytest.importorskip("nbclient", reason="needs the extra notebooks")
 
@@ -65,6 +67,7 @@ def test_every_notebook_has_a_page_that_shows_its_code():
         text = made_pages["fill_page"](page.read_text(encoding="utf-8"), f"notebooks/{page.name}")
         for cell in nbformat.read(path, as_version=4).cells:
             assert all(paragraph in text for paragraph in cell.source.split("\n\n"))
+        assert f'"./lung_srad-{__version__}-py3-none-any.whl[notebooks]"' in text
         assert f"]({path.name})" in text and "https://colab.research.google.com/" in text
         assert f"notebooks/{page.name}" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 
