@@ -22,6 +22,8 @@ from lung_srad_plugin.serving.description import PURPOSE
 MODEL = "model"  # the folder of a model that does not come with the package
 # Wheels for a CPU: those of PyPI bring gigabytes of CUDA libraries. Their version, 2.11.0+cpu, comes before 2.11.0.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+# Compiled for each other: the newest of each that the package admits need not load together.
+PAIR = ("torch", "torchaudio")
 _EXTRA = re.compile(r'(\s+and)?\s*extra == "serve"')
 PORT = 7860  # where Spaces expects the page
 
@@ -110,6 +112,8 @@ def check_empty(folder: Path) -> None:
 def requirement_lines() -> list[str]:
     """Return the lines of ``requirements.txt``: what the installed package names, with its extra serve.
 
+    Torch and torchaudio are those that are installed here, which load together.
+
     Raises
     ------
     LungSRADError
@@ -125,7 +129,13 @@ def requirement_lines() -> list[str]:
         raise LungSRADError(
             'the installed lung-srad does not name what the page needs; install it again with: pip install ".[serve]"'
         )
-    return [f"--extra-index-url {CPU_INDEX}", *needed]
+    return [f"--extra-index-url {CPU_INDEX}", *(_as_installed(line) for line in needed)]
+
+
+def _as_installed(line: str) -> str:
+    """Return a requirement, for one of ``PAIR`` the version that is installed here."""
+    name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+    return f"{name}=={installed_version(name).partition('+')[0]}" if name in PAIR else line
 
 
 def _card_data(hub_ids: list[str] | None) -> SpaceCardData:
