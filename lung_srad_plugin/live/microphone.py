@@ -93,6 +93,11 @@ class Microphone:
                 blocksize=round(BLOCK_SECONDS * self.rate),
             )  # fmt: skip
         except (ValueError, self._library.PortAudioError) as error:
+            if not list_devices():
+                raise LungSRADError(
+                    "no microphone was found; plug one in, or pipe the sound of a recording program into: "
+                    "lung-srad listen -"
+                ) from None
             raise LungSRADError(
                 f"microphone {device or 'of the system'}: {error}; lung-srad listen --list-devices shows them"
             ) from error

@@ -407,6 +407,13 @@ def test_a_microphone_is_listened_to_and_lost_sound_is_reported(run, sounddevice
     assert code == 2 and "4000" in err
 
 
+def test_a_machine_without_a_microphone_is_told_of_pipes(run, sounddevice, monkeypatch):
+    monkeypatch.setitem(DEVICES[1], "max_input_channels", 0)
+    code, _, err = run(None, "--device", "Nothing")
+    assert code == 2 and "no microphone was found; plug one in, or pipe" in err
+    assert run(None, "--list-devices")[1] == "no microphone was found\n"
+
+
 def test_what_a_microphone_heard_until_it_was_unplugged_is_answered(run, sounddevice, monkeypatch, tmp_path):
     monkeypatch.setattr(microphone_module, "POLL", 0.01)
     code, out, err = run(None, "--device", "1", "--output", tmp_path / "a.json")
