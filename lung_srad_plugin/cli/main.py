@@ -113,7 +113,3 @@ def main(arguments: Sequence[str] | None = None, application: typer.Typer = app)
     except LungSRADError as error:
         print(f"error: {printable_lines(error)}", file=sys.stderr)
         sys.exit(MISUSED)
-
-
-if __name__ == "__main__":  # as python -m, where the program is not on the path
-    main()

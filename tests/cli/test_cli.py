@@ -224,14 +224,17 @@ def test_synthesize_and_prepare_go_together(run, tmp_path):
     assert code == 0 and (tmp_path / "prepared" / "train.csv").is_file()
 
 
-def test_python_runs_the_command_line_as_a_module():
-    command = [sys.executable, "-m", "lung_srad_plugin.cli.main", "--version"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("lung-srad ")
-
-
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("lung-srad 0.")
+
+
+def test_the_package_runs_without_the_script_on_the_path():
+    command = [sys.executable, "-m", "lung_srad_plugin", "info"]
+    done = subprocess.run([*command, "starter"], capture_output=True, text=True)
+    assert done.returncode == 0 and "starter" in done.stdout
+    done = subprocess.run([*command, "absent"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: absent")
 
 
 def test_rows_of_the_table_are_joined_only_where_their_remarks_agree():
