@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import logging
+import signal
 import socket
 import sys
 import tempfile
@@ -38,7 +39,7 @@ class _Server(uvicorn.Server):
 def run_server(
     service: ClassificationService, bound: socket.socket, open_browser: bool = False, proxy: str | None = None
 ) -> None:
-    """Serve until the process is interrupted.
+    """Serve until the process is interrupted or told to end; then no file of a visitor is left.
 
     Arguments
     ---------
@@ -51,6 +52,8 @@ def run_server(
     proxy : str, optional
         Addresses of proxies that tell the address of a client in X-Forwarded-For, separated by commas.
     """
+    # After its own end uvicorn raises the signal that ended it once more, which would end Python at once.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     host, port = bound.getsockname()[:2]
     hosts = (*LOCAL_NAMES, host) if is_local(host) else ("*",)
     with contextlib.closing(service), tempfile.TemporaryDirectory(prefix="lung-srad-") as folder:

@@ -37,7 +37,8 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs signals as on POSIX")
-def test_it_answers_until_it_is_interrupted(model_folder, tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])  # of a keyboard; of systemd, Docker and kill
+def test_it_answers_until_it_is_ended_and_leaves_no_file(model_folder, tmp_path, end):
     browser = tmp_path / "browser"
     browser.write_text(f"#!/bin/sh\necho $1 > {tmp_path / 'opened'}\n")
     browser.chmod(0o755)
@@ -56,7 +57,7 @@ def test_it_answers_until_it_is_interrupted(model_folder, tmp_path):
         files = {"file": ("breath.wav", recording())}
         assert httpx.post(f"{address}/api/classify", files=files, timeout=60).json()["file"] == "breath.wav"
         assert httpx.get(address).status_code == 200 and list(temporary.glob("lung-srad-*"))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(end)
         output, errors = process.communicate(timeout=60)
     finally:
         process.kill()
