@@ -1,13 +1,17 @@
 """The mixing matrix of an attention layer: its attention weights, averaged over heads."""
 
-from typing import Protocol, runtime_checkable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from lung_srad_plugin.errors import LungSRADError
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
-@runtime_checkable
+
 class Attention(Protocol):
     """An attention layer whose weights can be computed from its input: what transformers' encoders are made of.
 
@@ -25,6 +29,20 @@ class Attention(Protocol):
     num_attention_heads: int
     head_dim: int
     scaling: float
+
+
+def is_attention(layer: Any) -> TypeIs[Attention]:
+    """Say whether a layer has the attributes of ``Attention``.
+
+    Those of a torch module are found by asking for them alone: from Python 3.12 on, ``isinstance`` with a protocol does
+    not see its layers.
+
+    Example
+    -------
+    >>> is_attention(torch.nn.Linear(2, 2))
+    False
+    """
+    return all(hasattr(layer, name) for name in Attention.__annotations__)
 
 
 def attention_mixing(layer: Attention, u: torch.Tensor, rows: tuple[int, int], max_bytes: int) -> torch.Tensor:

@@ -78,7 +78,7 @@ def _pearson(counts, x, y):
 
 def _ranks(counts, values):
     """Return the mean rank of each point in each resample, (R,N), where each counts as often as it was drawn."""
-    level = rankdata(values, method="dense") - 1
+    level = rankdata(values, method="dense").astype(int) - 1  # SciPy 1.18 returns whole numbers as float
     of_level = np.zeros((len(counts), level.max() + 1))
     for point, index in enumerate(level):
         of_level[:, index] += counts[:, point]

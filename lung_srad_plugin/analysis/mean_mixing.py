@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from lung_srad_plugin.analysis.attention import Attention, attention_mixing
+from lung_srad_plugin.analysis.attention import Attention, attention_mixing, is_attention
 from lung_srad_plugin.analysis.scan_mixing import check_request, recurrence
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 from lung_srad_plugin.errors import LungSRADError
@@ -49,7 +49,7 @@ def mean_mixing(
     >>> bool(torch.allclose(mean_mixing(layer, u), scan_mixing(layer, u).mean(dim=1), rtol=1e-4, atol=1e-6))
     True
     """
-    if isinstance(layer, Attention):
+    if is_attention(layer):
         length = u.shape[1:-1].numel()
         return attention_mixing(layer, u, (0, length), max_bytes).squeeze(1)
     selected, _, _ = check_request(layer, u, channels, None, None)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from lung_srad_plugin.analysis.attention import Attention
+from lung_srad_plugin.analysis.attention import Attention, is_attention
 from lung_srad_plugin.encoders.base import ActivationMap, Encoder
 from lung_srad_plugin.encoders.dass.ss2d import SS2D
 from lung_srad_plugin.errors import LungSRADError
@@ -111,7 +111,7 @@ def mixing_layers(encoder: Encoder, blocks: Sequence[str] | None = None) -> list
 def _mixing_layer(encoder, whole, maps):
     """Return the mixing layer of a block, None where it has none."""
     block = getattr(encoder, "block_module", encoder.map_module)(whole)
-    module = next((one for one in block.modules() if isinstance(one, SS2D | Attention)), None)
+    module = next((one for one in block.modules() if isinstance(one, SS2D) or is_attention(one)), None)
     if module is None:
         return None
     inner = [ActivationMap(*one) for one in maps if one[:2] == whole[:2] and one.target != "block"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from lung_srad_plugin.analysis.attention import Attention, attention_mixing
+from lung_srad_plugin.analysis.attention import Attention, attention_mixing, is_attention
 from lung_srad_plugin.analysis.smoothing import smooth_mixing
 from lung_srad_plugin.encoders.dass.ss2d import DIRECTIONS, SS2D
 from lung_srad_plugin.errors import LungSRADError
@@ -90,7 +90,7 @@ def scan_mixing(
         width, margin = u.shape[2], smoothing.kernel_size // 2
         first = max(0, start // width - margin) * width
         last = min(length, ((stop - 1) // width + 1 + margin) * width)
-    if isinstance(mixer, Attention):
+    if is_attention(mixer):
         mixing = attention_mixing(mixer, u, (first, last), max_bytes)
     else:
         shape = (batch, len(selected), stop - start, length)
@@ -156,7 +156,7 @@ def check_request(layer, u, channels, traversal, rows, smoothed=False):
     LungSRADError
         Where one of them does not fit the layer and its input.
     """
-    attention = isinstance(layer, Attention)
+    attention = is_attention(layer)
     if not attention and not isinstance(layer, SS2D):
         raise LungSRADError(
             f"scan_mixing of {type(layer).__name__}: expected an SS2D layer, the 'ss2d' map of a block, or "

@@ -26,6 +26,7 @@ from lung_srad_plugin.metrics.predictions import PredictionTable
 from lung_srad_plugin.metrics.predictions_file import format_predictions, read_predictions
 from lung_srad_plugin.runs.run_folder import REPORT_FILES, RunFolder
 from lung_srad_plugin.utils.files import refuse_foreign_files, write_together
+from lung_srad_plugin.utils.folders import shorten_name
 from lung_srad_plugin.utils.progress import progress_bars
 
 # From this number of resampled patients on, the expected time is printed before the work begins.
@@ -199,8 +200,8 @@ def _load(source: Path, options: EvaluationOptions) -> Source:
     model = RunFolder(source).export if is_run(source) else source
     if manifest is None:
         raise LungSRADError(
-            f"{source}: not the output folder of a finished training run nor a file of predictions; to evaluate a "
-            "model, give a manifest too"
+            f"{shorten_name(source)}: not the output folder of a finished training run nor a file of predictions; to "
+            "evaluate a model, give a manifest too"
         )
     mapping = None if labels_map is None else read_labels_map(labels_map)
     with progress_bars() as progress:
