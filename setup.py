@@ -64,11 +64,11 @@ setup(
         # Export to ONNX, and running what was exported.
         "onnx": ["onnx", "onnxscript", "onnxruntime"],
         # The Audio Spectrogram Transformer: hparams/ast.yaml.
-        "transformers": ["transformers>=5.24,<6"],
+        "transformers": ["transformers>=5.20.2,<6"],
         # LoRA adapters on a frozen encoder.
         "lora": ["peft"],
         # Benchmarks compare with Hugging Face's Audio Spectrogram Transformer, and with scikit-learn's random forest.
-        "bench": ["transformers>=5.24,<6", "scikit-learn"],
+        "bench": ["transformers>=5.20.2,<6", "scikit-learn"],
         # Praat TextGrids, and recordings that libsndfile does not read.
         "formats": ["av>=14", "praatio>=6,<7"],
         # A microphone for lung-srad listen; a pipe needs nothing.
@@ -121,7 +121,7 @@ setup(
             "onnx",
             "onnxscript",
             "onnxruntime",
-            "transformers>=5.24,<6",
+            "transformers>=5.20.2,<6",
             "gradio>=6,<7",
             "fastapi>=0.115",
             "fastapi-offline",
