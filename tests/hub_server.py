@@ -10,11 +10,13 @@ import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import huggingface_hub
 import pytest
 import yaml
+from huggingface_hub import repocard
 from huggingface_hub.utils.sha import git_hash
 
 TOKEN = "hf_writes"
@@ -257,6 +259,15 @@ def hub_server(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     monkeypatch.setattr(
         constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+    # The card's validator has a fixed address in huggingface_hub 1, the newest for Python 3.10.
+    session = repocard.get_session
+    monkeypatch.setattr(
+        repocard,
+        "get_session",
+        lambda: SimpleNamespace(
+            post=lambda url, **options: session().post(url.replace("https://huggingface.co", hub.address), **options)
+        ),
     )
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # its storage speaks no HTTP that can be stood in for
