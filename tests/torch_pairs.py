@@ -43,10 +43,9 @@ def main():
         failed = failed or done.returncode != 0
         report = arguments.folder / f"{torch}.txt"
         report.write_text(done.stdout + done.stderr, encoding="utf-8")
-        last = done.stdout.strip().splitlines()[-1:]
-        print(
-            f"torch {torch}, torchaudio {torchaudio}, Python {sys.version.split()[0]}: {' '.join(last)}; see {report}"
-        )
+        last = " ".join(done.stdout.strip().splitlines()[-1:])
+        python_version = sys.version.split()[0]
+        print(f"torch {torch}, torchaudio {torchaudio}, Python {python_version}: {last}; see {report}", flush=True)
     return int(failed)
 
 

@@ -78,7 +78,8 @@ def parse_annotations(path: str | Path, format: str | None = None) -> tuple[list
     text = _decode(path)
     if not text.strip():
         raise LungSRADError(
-            f"{path}: no cycles or events, the file is empty; annotate the recording, or delete the file"
+            f"{path}: no cycles or events, the file is empty; expected annotated events; annotate the recording, or "
+            "delete the file"
         )
     if format is None:
         format = recognise_format(text, path.suffix)

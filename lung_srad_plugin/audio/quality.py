@@ -130,6 +130,14 @@ def find_flaws(checks: InputChecks, channels: ChannelChecks) -> tuple[Flaw, ...]
     return found + channels.flaws() + (() if cancelled is None else (cancelled,))
 
 
+def too_short(name: str, seconds: float) -> LungSRADError:
+    """Return the error of a recording that is shorter than ``MIN_SECONDS``."""
+    return LungSRADError(
+        f"{name}: lasts {seconds:.4f} s; expected at least {MIN_SECONDS} s, the shortest breathing cycle that a model "
+        "has learned from"
+    )
+
+
 class InputChecks:
     """Checks of a recording, block by block while it is read.
 
@@ -234,10 +242,7 @@ class InputChecks:
             Where there is nothing to classify: no or too few samples, silence, or a constant.
         """
         if self.samples < MIN_SECONDS * self.sample_rate:
-            raise LungSRADError(
-                f"{self.name}: lasts {self.samples / self.sample_rate:.4f} s; expected at least {MIN_SECONDS} s, the "
-                "shortest breathing cycle that a model has learned from"
-            )
+            raise too_short(self.name, self.samples / self.sample_rate)
         begin, level = self._still
         if begin == 0:
             what = "silence" if abs(level) <= SILENT_LEVEL else f"one constant value, {level:.3g},"

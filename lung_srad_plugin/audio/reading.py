@@ -66,7 +66,7 @@ def load_recording(path: str | Path | AudioSource, sample_rate: int = 16000) -> 
     return recording
 
 
-def resampling_ratio(native_rate, sample_rate, path):
+def resampling_ratio(native_rate, sample_rate, path, cure=None):
     """Return how many samples before become how many after resampling, in lowest terms.
 
     Arguments
@@ -75,6 +75,8 @@ def resampling_ratio(native_rate, sample_rate, path):
         Before and after, in Hz.
     path : str or Path
         Of the recording, for the message.
+    cure : str, optional
+        Of what is no file; by default a command that resamples the file.
 
     Raises
     ------
@@ -89,8 +91,9 @@ def resampling_ratio(native_rate, sample_rate, path):
     divisor = math.gcd(native_rate, sample_rate)
     old, new = native_rate // divisor, sample_rate // divisor
     if old * new > MAX_FILTER:
-        raise LungSRADError(
-            f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; resample the file to a usual rate "
-            f"first, for example: ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
+        cure = cure or (
+            "resample the file to a usual rate first, for example: "
+            f"ffmpeg -i {Path(path).name} -ar {sample_rate} resampled.wav"
         )
+        raise LungSRADError(f"{path}: {native_rate} Hz has no common measure with {sample_rate} Hz; {cure}")
     return old, new

@@ -11,7 +11,7 @@ import torch
 from lung_srad_plugin.audio.av_recording import AVRecording
 from lung_srad_plugin.audio.cycles import FADE_SECONDS
 from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
-from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks, find_flaws
+from lung_srad_plugin.audio.quality import MIN_SECONDS, ChannelChecks, Flaw, InputChecks, find_flaws, too_short
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.resampling import BlockResampler
 from lung_srad_plugin.audio.source import audio_source
@@ -79,10 +79,7 @@ class RecordingStream:
             raise LungSRADError(f"{self.name}: the audio file holds no samples")
         self.duration = self.frames / self.native_rate
         if self.duration < MIN_SECONDS:
-            raise LungSRADError(
-                f"{self.name}: lasts {self.duration:.4f} s; expected at least {MIN_SECONDS} s, the shortest breathing "
-                "cycle that a model has learned from"
-            )
+            raise too_short(self.name, self.duration)
         self._old, self._new = resampling_ratio(self.native_rate, sample_rate, self.name)
         self.samples = math.ceil(self.frames * self._new / self._old)
         if self._truncation is None:

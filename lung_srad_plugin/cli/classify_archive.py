@@ -16,6 +16,7 @@ from lung_srad_plugin.audio.endings import AUDIO_ENDINGS
 from lung_srad_plugin.cli.classify_files import describe_error, load_classifier
 from lung_srad_plugin.cli.exit_codes import FAILED, INTERRUPTED
 from lung_srad_plugin.cli.input_files import split_annotation
+from lung_srad_plugin.cli.result_output import check_format
 from lung_srad_plugin.errors import LungSRADError
 from lung_srad_plugin.utils.progress import progress_bars
 from lung_srad_plugin.utils.text import printable, rich_text
@@ -112,8 +113,7 @@ def classify_to_table(
     LungSRADError
         Where options do not fit each other, or the table cannot be written or continued.
     """
-    if format is not None and format not in FORMATS[output.suffix.lower()]:
-        raise LungSRADError(f"--format {format} does not fit {output}, whose ending says what it is; leave one out")
+    check_format(output, format, FORMATS)
     patient_finder(settings.patients, settings.patient_pattern)
     if settings.annotations and split_annotation(patterns)[1] is not None:
         raise LungSRADError(

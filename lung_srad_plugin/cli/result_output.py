@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -37,7 +37,18 @@ RULE = (
 )
 
 
-def names_one_result(output: Path | None) -> bool:
+def check_format(output: Path, format: str | None, fitting: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a ``--format`` that is not among those that fit what the name of a file ends in.
+
+    Raises
+    ------
+    LungSRADError
+    """
+    if format is not None and format not in fitting[output.suffix.lower()]:
+        raise LungSRADError(f"--format {format} does not fit {output}, whose ending says what it is; leave one out")
+
+
+def names_one_result(output: Path) -> bool:
     """Return whether ``--output`` means the file of one recording: by its ending, unless it is a folder.
 
     Example
@@ -45,7 +56,7 @@ def names_one_result(output: Path | None) -> bool:
     >>> names_one_result(Path("a.TextGrid")), names_one_result(Path("results"))
     (True, False)
     """
-    return output is not None and output.suffix.lower() in FILES and not output.is_dir()
+    return output.suffix.lower() in FILES and not output.is_dir()
 
 
 def result_format(output: Path, format: str | None) -> str:
@@ -61,8 +72,7 @@ def result_format(output: Path, format: str | None) -> str:
     >>> result_format(Path("a.txt"), None), result_format(Path("a.txt"), "table")
     ('audacity', 'table')
     """
-    if format is not None and format not in FILES[output.suffix.lower()]:
-        raise LungSRADError(f"--format {format} does not fit {output}, whose ending says what it is; leave one out")
+    check_format(output, format, FILES)
     return format or format_of_name(output)
 
 

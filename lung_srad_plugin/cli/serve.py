@@ -81,11 +81,9 @@ def serve(
     with listen(host, port) as bound:
         run_opts = None if device is None else {"device": device}
         classifier = LungSoundClassifier.from_hparams(source=model, run_opts=run_opts, trust_code=trust_code)
-        notes = (
-            []
-            if model is not None
-            else [f"note: {printable(describe_starter(classifier.config, 'an argument names another'))}"]
-        )
+        notes = []
+        if model is None:
+            notes.append(f"note: {printable(describe_starter(classifier.config, 'an argument names another'))}")
         if classifier.trained_on_synthetic:
             notes.append(f"note: {TRAINED_ON_SYNTHETIC}")
         if not is_local(host):

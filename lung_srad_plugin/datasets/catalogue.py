@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from lung_srad_plugin.datasets.hf_lung.record import HF_LUNG
 from lung_srad_plugin.datasets.icbhi.record import ICBHI
@@ -40,6 +41,32 @@ def find_data_set(name: str) -> DataSetRecord:
     if record is None:
         raise LungSRADError(f"no data set {printable(name)!r}; known are {', '.join(DATA_SETS)}")
     return record
+
+
+def check_data_folder(data_folder: str | Path, wanted: DataSetRecord) -> Path:
+    """Return the folder of an unpacked download, which is there.
+
+    Raises
+    ------
+    LungSRADError
+        Says where to get the data set.
+
+    Example
+    -------
+    >>> check_data_folder("no/such/folder", DATA_SETS["icbhi"])
+    Traceback (most recent call last):
+    ...
+    lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://bhichallenge...
+    """
+    root = Path(data_folder).expanduser()
+    if not root.is_dir():
+        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {wanted.source}.")
+    return root
+
+
+def refuse_empty_folder(data_folder: str | Path, kind: str, wanted: DataSetRecord) -> NoReturn:
+    """Say that a folder holds no file of a kind, and where to get the data set."""
+    raise LungSRADError(f"data_folder '{data_folder}' holds no {kind} at any depth. Get it from {wanted.source}.")
 
 
 def refuse_other_data_set(files: Sequence[Path], wanted: DataSetRecord, folder: str | Path) -> None:

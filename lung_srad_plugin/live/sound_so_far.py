@@ -10,7 +10,6 @@ from lung_srad_plugin.audio.levels import INT16_GAIN, LevelMeter, check_level
 from lung_srad_plugin.audio.quality import ChannelChecks, Flaw, InputChecks, find_flaws
 from lung_srad_plugin.audio.reading import resampling_ratio
 from lung_srad_plugin.audio.resampling import BlockResampler
-from lung_srad_plugin.errors import LungSRADError
 
 
 class SoundSoFar:
@@ -66,13 +65,8 @@ class SoundSoFar:
         self.name, self.native_rate, self.channels, self.sample_rate = name, native_rate, channels, sample_rate
         self.checks = InputChecks(name, native_rate)
         self._channel_checks = ChannelChecks(channels)
-        try:
-            self._old, self._new = resampling_ratio(native_rate, sample_rate, name)
-        except LungSRADError:
-            raise LungSRADError(
-                f"{name}: {native_rate} Hz has no common measure with {sample_rate} Hz; record at a usual rate, such "
-                "as --rate 16000 or 44100"
-            ) from None
+        cure = "record at a usual rate, such as --rate 16000 or 44100"
+        self._old, self._new = resampling_ratio(native_rate, sample_rate, name, cure)
         self._resampler = None
         if native_rate != sample_rate:
             self._resampler = BlockResampler(native_rate, sample_rate, self._old, self._new)

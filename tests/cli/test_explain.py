@@ -145,9 +145,6 @@ def test_windows_of_recordings_have_no_label(run, data, model_folder, tmp_path):
     assert 'id="wrong"' not in page and 'id="truth"' not in page
 
 
-# ---- classify --explain ----
-
-
 def test_recordings_that_cannot_be_read_are_listed_and_the_others_explained(run, model_folder, tmp_path):
     folder = tmp_path / "sounds"
     folder.mkdir()
@@ -159,6 +156,9 @@ def test_recordings_that_cannot_be_read_are_listed_and_the_others_explained(run,
     code, _, err = run("explain", model_folder, folder, "--output", tmp_path / "one", "--method", "mixing")
     assert code == 1 and "b.wav" in err and "c.wav" in err and "d.wav" not in err
     assert [row["recording"] for row in rows_of(tmp_path / "one")] == ["d.wav"]
+
+
+# ---- classify --explain ----
 
 
 def test_a_map_is_put_into_the_picture_of_a_recording(run, data, model_folder, tmp_path):

@@ -114,7 +114,7 @@ def test_annotations_of_sprsound_are_read_and_what_has_no_class_is_told(tmp_path
 def test_a_bad_annotation_names_the_file_and_what_was_expected(tmp_path, content):
     path = tmp_path / "upload7"
     path.write_bytes(content)
-    with pytest.raises(LungSRADError, match=r"^a\.txt: .*(expected|the file is empty)") as caught:
+    with pytest.raises(LungSRADError, match=r"^a\.txt: .*expected") as caught:
         read_truth(path, "a.txt")
     assert "upload7" not in str(caught.value)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lung_srad_plugin.datasets.catalogue import refuse_other_data_set
+from lung_srad_plugin.datasets.catalogue import check_data_folder, refuse_empty_folder, refuse_other_data_set
 from lung_srad_plugin.datasets.folder import audio_seconds, files_below
 from lung_srad_plugin.datasets.hf_lung.annotation import PHASES, Interval, parse_annotation
 from lung_srad_plugin.datasets.hf_lung.classes import Stretch, classify_intervals
@@ -103,9 +103,7 @@ def prepare_hf_lung(
     ...
     lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://gitlab.com/...
     """
-    root = Path(data_folder).expanduser()
-    if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {HF_LUNG.source}.")
+    root = check_data_folder(data_folder, HF_LUNG)
     recordings, problems = _read_recordings(root, data_folder, quiet)
     problems = sort_problems(problems)
     if strict:
@@ -135,9 +133,7 @@ def _read_recordings(root, data_folder, quiet):
     texts = [path for path in files if path.suffix.lower() == ".txt" and path.stem.endswith(LABEL_ENDING)]
     refuse_other_data_set([path for path in files if path.suffix.lower() in (".wav", ".flac")], HF_LUNG, data_folder)
     if not wavs:
-        raise LungSRADError(
-            f"data_folder '{data_folder}' holds no .wav file at any depth. Get it from {HF_LUNG.source}."
-        )
+        refuse_empty_folder(data_folder, ".wav file", HF_LUNG)
 
     def alike(one, other):
         return _side_of(one, root) == _side_of(other, root)

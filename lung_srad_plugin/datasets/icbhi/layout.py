@@ -11,11 +11,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lung_srad_plugin.datasets.catalogue import refuse_other_data_set
+from lung_srad_plugin.datasets.catalogue import check_data_folder, refuse_empty_folder, refuse_other_data_set
 from lung_srad_plugin.datasets.folder import files_below
 from lung_srad_plugin.datasets.icbhi.record import ICBHI
 from lung_srad_plugin.datasets.icbhi.recording_name import is_recording_name
-from lung_srad_plugin.errors import LungSRADError
 
 _TABLES = {
     "icbhi_challenge_train_test.txt": "split",
@@ -82,9 +81,7 @@ def find_layout(data_folder: str | Path) -> Layout:
     ...
     lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://bhichallenge...
     """
-    root = Path(data_folder).expanduser()
-    if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {ICBHI.source}.")
+    root = check_data_folder(data_folder, ICBHI)
     layout = Layout(root)
     files = files_below(root)
     refuse_other_data_set([path for path in files if path.suffix.lower() in (".wav", ".flac")], ICBHI, data_folder)
@@ -101,7 +98,7 @@ def find_layout(data_folder: str | Path) -> Layout:
         if path.parent not in layout.copies:
             (layout.wavs if path.suffix.lower() == ".wav" else layout.annotations).append(path)
     if not layout.wavs:
-        raise LungSRADError(f"data_folder '{data_folder}' holds no .wav file at any depth. Get it from {ICBHI.source}.")
+        refuse_empty_folder(data_folder, ".wav file", ICBHI)
     return layout
 
 

@@ -10,10 +10,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lung_srad_plugin.datasets.catalogue import refuse_other_data_set
+from lung_srad_plugin.datasets.catalogue import check_data_folder, refuse_empty_folder, refuse_other_data_set
 from lung_srad_plugin.datasets.folder import files_below
 from lung_srad_plugin.datasets.sprsound.record import SPRSOUND
-from lung_srad_plugin.errors import LungSRADError
 
 AUDIO_ENDINGS = (".wav", ".flac")
 
@@ -83,9 +82,7 @@ def find_layout(data_folder: str | Path) -> Layout:
     ...
     lung_srad_plugin.errors.LungSRADError: data_folder 'no/such/folder' does not exist. Get it from https://github.com/SJTU...
     """
-    root = Path(data_folder).expanduser()
-    if not root.is_dir():
-        raise LungSRADError(f"data_folder '{data_folder}' does not exist. Get it from {SPRSOUND.source}.")
+    root = check_data_folder(data_folder, SPRSOUND)
     layout = Layout(root)
     for path in files_below(root):
         if path.suffix.lower() in AUDIO_ENDINGS:
@@ -95,7 +92,5 @@ def find_layout(data_folder: str | Path) -> Layout:
     refuse_other_data_set(layout.audio, SPRSOUND, data_folder)
     for kind, found in (("recording (.wav or .flac)", layout.audio), ("annotation (.json)", layout.annotations)):
         if not found:
-            raise LungSRADError(
-                f"data_folder '{data_folder}' holds no {kind} at any depth. Get it from {SPRSOUND.source}."
-            )
+            refuse_empty_folder(data_folder, kind, SPRSOUND)
     return layout
