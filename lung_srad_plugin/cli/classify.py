@@ -38,7 +38,7 @@ def classify(
         Path | None,
         typer.Option(
             help="Instead of printing: a folder for one result file for each recording, NAME.lung-srad.*; or one table "
-            "of all recordings, which ends in .csv, .jsonl or .parquet and is continued where it was stopped; or the "
+            "of all recordings, which ends in .csv, .jsonl or .parquet and is resumed where it was stopped; or the "
             "result of one recording, which ends in .json, .TextGrid, .selections.txt (Raven) or .txt (Audacity).",
         ),
     ] = None,

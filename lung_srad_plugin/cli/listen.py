@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ENCODINGS = ("u8", "s16le", "s32le", "f32le")  # as live.pipe has them; a test compares
 MIN_SAMPLE_RATE = 4000  # as audio.quality has it
 PIPE = "-"
-SILENCE = 2.0  # seconds of it that are remarked upon
+SILENCE = 2.0  # seconds of it that are reported
 
 
 def listen(
@@ -182,7 +182,7 @@ def _listen(
         while not interrupt.pressed:
             try:
                 block = interrupt.wait_for(blocks)
-            except LungSRADError as error:  # the microphone is gone; what was heard is not
+            except LungSRADError as error:  # the microphone is gone; the sound recorded so far is still classified
                 failure = error
                 break
             if block is None:

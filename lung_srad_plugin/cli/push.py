@@ -52,8 +52,8 @@ def push(
 def _show(plan) -> None:
     """Print what a push would do."""
     owner = plan.repository.split("/")[0]
-    seers = "nobody else sees it" if owner == plan.account else f"only members of {owner} see it"
-    visible = f"private: {seers}" if plan.private else "public: everybody sees it"
+    readers = "only you can see it" if owner == plan.account else f"only members of {owner} can see it"
+    visible = f"private: {readers}" if plan.private else "public: everybody sees it"
     state = "is there" if plan.exists else "is made"
     print(f"{plan.config.model}, from {printable(plan.folder)}")
     print(f"to {plan.address}  ({visible}; the repository {state}; your account: {printable(plan.account)})")

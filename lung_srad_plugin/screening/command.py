@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FOR_A_WORKER = 8  # recordings that are tried one by one, for which it is worth to start another worker
 ONE_BY_ONE = 500  # recordings for which a pool of workers is started
 MANY = 20  # recordings of which not one can be classified: then something else is at fault
-NAMELESS = "its name is no UTF-8, which Arrow and Parquet need; rename it"
+NOT_UTF8 = "its name is no UTF-8, which Arrow and Parquet need; rename it"
 LOST = "its worker ended each time that it was tried, perhaps for want of memory; classify it by itself to see why"
 
 
@@ -146,7 +146,7 @@ def screen(
     try:
         done = output.begin(options.retry_bad)
         output.write_run(run)
-        if groups is not None and not any(group.left(done) or group.nameless_left(done) for group in groups):
+        if groups is not None and not any(group.left(done) or group.not_utf8_left(done) for group in groups):
             found = sum(map(len, groups))
             return Screening(found, found, Counter())
         with ray_session(options.engine) as workers:
@@ -169,12 +169,12 @@ class _Job:
     def run(self, groups: list[Recordings], output: ScreenOutput, done: set[str], progress: Callable) -> Screening:
         """Classify what is not done, and write it."""
         found = sum(map(len, groups))
-        nameless = [name for group in groups for name in group.nameless_left(done)]
-        before = found - len(nameless) - sum(len(group.left(done)) for group in groups)
+        not_utf8 = [name for group in groups for name in group.not_utf8_left(done)]
+        before = found - len(not_utf8) - sum(len(group.left(done)) for group in groups)
         writer = PartWriter(output, self.tables, self.options.part_seconds)
         progress(before, found)
-        if nameless:
-            writer.add(self.tables.join([bad_answer(name, NAMELESS) for name in nameless]))
+        if not_utf8:
+            writer.add(self.tables.join([bad_answer(name, NOT_UTF8) for name in not_utf8]))
         try:
             for group in groups:
                 for answers in self._answers(group, done):

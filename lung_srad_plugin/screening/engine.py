@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 4 * 2**20  # of recordings that a worker gets at once, and loses when it dies
 FILES_OF_A_READER = 256
 READER_CPUS = 0.25  # a reader waits for disks and networks
-KNOCK_SECONDS = 10.0  # for a cluster to answer at all
+CONNECT_SECONDS = 10.0  # for a cluster to answer at all
 _HOST_AND_PORT = re.compile(r"(?:ray://)?\[?(?P<host>[^\[\]/]+)\]?:(?P<port>[0-9]{1,5})")
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -173,7 +173,7 @@ def _connect(ray, options):
     quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if options.address is not None:
         try:
-            _knock(options.address)
+            _check_reachable(options.address)
             with _no_stderr():
                 ray.init(options.address, **quiet)
         except Exception as error:  # ConnectionError, ValueError, and others of Ray
@@ -193,11 +193,11 @@ def _connect(ray, options):
         )
 
 
-def _knock(address):
+def _check_reachable(address):
     """Raise OSError where nothing listens at an address: Ray would try for minutes."""
     place = _HOST_AND_PORT.fullmatch(address)
     if place is not None:
-        socket.create_connection((place["host"], int(place["port"])), KNOCK_SECONDS).close()
+        socket.create_connection((place["host"], int(place["port"])), CONNECT_SECONDS).close()
 
 
 @contextlib.contextmanager

@@ -32,21 +32,21 @@ class Recordings:
         As in ``Location``.
     paths : list of str
         In the file system, sorted, no path twice.
-    nameless : list of str
+    not_utf8 : list of str
         What to call files of this machine whose names are no UTF-8, so that Arrow and Parquet cannot hold them.
     """
 
     filesystem: FileSystem
     scheme: str
     paths: list[str]
-    nameless: list[str] = field(default_factory=list)
+    not_utf8: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self.paths) + len(self.nameless)
+        return len(self.paths) + len(self.not_utf8)
 
-    def nameless_left(self, done: Collection[str]) -> list[str]:
-        """Return those of ``nameless`` that are not among those that are done."""
-        return [name for name in self.nameless if name not in done]
+    def not_utf8_left(self, done: Collection[str]) -> list[str]:
+        """Return those of ``not_utf8`` that are not among those that are done."""
+        return [name for name in self.not_utf8 if name not in done]
 
     def left(self, done: Collection[str]) -> list[str]:
         """Return the paths whose names are not among those that are done.
@@ -108,8 +108,8 @@ def search_folder(place: Location) -> list[Recordings]:
     if place.is_local:
         found = [os.fspath(path) for path in RecordingList([place.path], AUDIO_ENDINGS)]
         named = [path for path in found if is_utf8(path)]
-        nameless = [printable(path) for path in found if not is_utf8(path)]
-        return [Recordings(place.filesystem, place.scheme, sorted(named), sorted(nameless))]
+        not_utf8 = [printable(path) for path in found if not is_utf8(path)]
+        return [Recordings(place.filesystem, place.scheme, sorted(named), sorted(not_utf8))]
     try:
         if place.filesystem.get_file_info(place.path).type == FileType.File:
             return [Recordings(place.filesystem, place.scheme, [place.path])]

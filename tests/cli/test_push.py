@@ -79,7 +79,7 @@ def test_what_goes_is_shown_before_it_goes(run, hub_server):
 
 
 @pytest.mark.parametrize(
-    ("repository", "who"), [("owner/lung", "nobody else sees it"), ("clinic/lung", "only members of clinic see it")]
+    ("repository", "who"), [("owner/lung", "only you can see it"), ("clinic/lung", "only members of clinic can see it")]
 )
 def test_who_will_see_a_private_repository_is_said(run, hub_server, model, repository, who):
     _, out, _ = run("push", str(model), repository)

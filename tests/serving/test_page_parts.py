@@ -197,10 +197,10 @@ def test_flags_say_what_a_reader_must_know(result):
 def test_the_sound_is_played_as_one_channel_at_16_khz(tmp_path):
     samples = np.random.default_rng(0).normal(0, 0.1, (22050, 2))
     soundfile.write(tmp_path / "a.flac", samples, 22050)
-    write_sound(tmp_path / "a.flac", tmp_path / "heard.flac")
-    info = soundfile.info(tmp_path / "heard.flac")
+    write_sound(tmp_path / "a.flac", tmp_path / "played.flac")
+    info = soundfile.info(tmp_path / "played.flac")
     assert (info.samplerate, info.channels, info.subtype, info.frames) == (16000, 1, "PCM_16", 16000)
-    assert abs(soundfile.read(tmp_path / "heard.flac")[0]).max() == pytest.approx(0.9, abs=1e-3)
+    assert abs(soundfile.read(tmp_path / "played.flac")[0]).max() == pytest.approx(0.9, abs=1e-3)
 
 
 def test_the_picture_says_where_its_time_begins_and_ends(result, tmp_path):
